@@ -1,0 +1,35 @@
+import pino from 'pino';
+
+/**
+ * Log lines: constant lower-case messages, variables as fields, an error under `err`. Never row values, bodies,
+ * passwords, tokens, or a URL with its query.
+ */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+  child(fields: object): Logger;
+}
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** JSON lines on standard error, or readable ones where `pretty`; standard output stays free for what commands print. */
+export function createLogger(level: LogLevel, pretty = false): Logger {
+  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  if (!pretty) return pino(options, pino.destination({ fd: 2, sync: true }));
+  return pino({
+    ...options,
+    transport: { target: 'pino-pretty', options: { destination: 2, ignore: 'pid,hostname' } },
+  });
+}
+
+/** Drops every line. */
+export const silentLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silentLogger,
+};
