@@ -1,3 +1,5 @@
+import type { StreamDefinition } from './stream.ts';
+
 export const STREAM_STATUSES = ['starting', 'running', 'retrying', 'paused', 'failed'] as const;
 export type StreamStatusName = (typeof STREAM_STATUSES)[number];
 
@@ -46,4 +48,18 @@ export interface CaptureStatus {
   readonly transactionsCaptured: number;
   readonly logBytes: number;
   readonly logChunks: number;
+}
+
+/** One stream as SHOW and the admin server present it: what was asked for, what is, and why. */
+export interface StreamReport {
+  readonly definition: StreamDefinition;
+  readonly status: StreamStatusName;
+  /** Why the status is what it is, where that needs a word; otherwise null. */
+  readonly statusReason: string | null;
+  readonly delivery: DeliveryStatus;
+  readonly capture: CaptureStatus;
+  /** Age of the oldest pending event; 0 where nothing is pending. */
+  readonly lagSeconds: number;
+  /** Log bytes that hold pending events. */
+  readonly lagBytes: number;
 }

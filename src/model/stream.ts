@@ -1,3 +1,4 @@
+import type { SourceIdentity } from './change.ts';
 import type { Lsn } from '../postgres/lsn.ts';
 
 /** One table of a stream, as the client's session resolved it. */
@@ -38,6 +39,8 @@ export interface StreamDefinition {
   readonly id: string;
   readonly name: string;
   readonly database: string;
+  /** The server and database whose LSNs the stream's positions are. */
+  readonly source: SourceIdentity;
   readonly tables: readonly StreamTable[];
   readonly destination: Destination;
   readonly format: 'json';
