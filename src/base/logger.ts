@@ -1,4 +1,5 @@
 import pino from 'pino';
+import pretty from 'pino-pretty';
 
 /**
  * Log lines: constant lower-case messages, variables as fields, an error under `err`. Never row values, bodies,
@@ -15,14 +16,14 @@ export interface Logger {
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** JSON lines on standard error, or readable ones where `pretty`; standard output stays free for what commands print. */
-export function createLogger(level: LogLevel, pretty = false): Logger {
+/**
+ * JSON lines on standard error, or readable ones; standard output stays free for what commands print. Written
+ * synchronously, so that the last line before a crash is there.
+ */
+export function createLogger(level: LogLevel, format: 'json' | 'pretty'): Logger {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  if (!pretty) return pino(options, pino.destination({ fd: 2, sync: true }));
-  return pino({
-    ...options,
-    transport: { target: 'pino-pretty', options: { destination: 2, ignore: 'pid,hostname' } },
-  });
+  if (format === 'json') return pino(options, pino.destination({ fd: 2, sync: true }));
+  return pino(options, pretty({ destination: 2, sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l' }));
 }
 
 /** Drops every line. */

@@ -1,0 +1,77 @@
+import { environmentName, type OptionSpec, type Values } from './options.ts';
+
+/** All that is wrong with a configuration, at once. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.problems = problems;
+  }
+}
+
+/** Words that are no options go to `rest`, for commands that take any. */
+export interface Loaded<S extends Readonly<Record<string, OptionSpec<unknown>>>> {
+  readonly values: Values<S>;
+  readonly rest: readonly string[];
+}
+
+/**
+ * Reads options from flags (`--name value`, `--name=value`), then the environment, then their defaults.
+ * `switches` are flags without a value, such as `--once`; those given are in `rest`. Throws `ConfigError` with every problem found.
+ */
+export function loadOptions<S extends Readonly<Record<string, OptionSpec<unknown>>>>(
+  specs: S,
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+  switches: readonly string[] = [],
+): Loaded<S> {
+  const problems: string[] = [];
+  const { flags, rest } = readFlags(specs, args, switches, problems);
+  const values: Record<string, unknown> = {};
+  for (const [key, spec] of Object.entries(specs)) {
+    const variable = environmentName(spec);
+    const fromFlag = flags.get(spec.name);
+    const fromEnvironment = environment[variable];
+    const text = fromFlag ?? (fromEnvironment === '' ? undefined : fromEnvironment) ?? spec.default;
+    const origin = fromFlag === undefined && fromEnvironment ? variable : `--${spec.name}`;
+    if (text === null) {
+      problems.push(`--${spec.name} (or ${variable}) is required: ${spec.text}`);
+      continue;
+    }
+    try {
+      values[key] = spec.parse(text);
+    } catch (error) {
+      problems.push(`${origin}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { values: values as Values<S>, rest };
+}
+
+function readFlags(
+  specs: Readonly<Record<string, OptionSpec<unknown>>>,
+  args: readonly string[],
+  switches: readonly string[],
+  problems: string[],
+): { flags: Map<string, string>; rest: string[] } {
+  const known = new Set(Object.values(specs).map((spec) => spec.name));
+  const flags = new Map<string, string>();
+  const rest: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const word = args[i]!;
+    if (!word.startsWith('--') || switches.includes(word)) {
+      rest.push(word);
+      continue;
+    }
+    const equals = word.indexOf('=');
+    const name = word.slice(2, equals === -1 ? undefined : equals);
+    const value = equals === -1 ? args[++i] : word.slice(equals + 1);
+    if (!known.has(name))
+      problems.push(`--${name} is no option; there are ${[...known].map((n) => `--${n}`).join(', ')}`);
+    else if (value === undefined) problems.push(`--${name} needs a value`);
+    else if (flags.has(name)) problems.push(`--${name} is given twice`);
+    else flags.set(name, value);
+  }
+  return { flags, rest };
+}
