@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { IDLE_CAPTURE, STALLED_MS, emptyDeliveryStatus, reportStream } from '../../src/engine/status.ts';
+import type { CaptureStatus, DeliveryStatus } from '../../src/model/status.ts';
+import { exampleStream } from '../support/example-stream.ts';
+
+// The law: `running` is never shown while events are pending and nothing is being acknowledged.
+
+const NOW = 1_790_000_000_000;
+const streaming: CaptureStatus = { ...IDLE_CAPTURE, state: 'streaming' };
+const pending = { pendingEvents: 3, oldestPendingCommitMs: NOW - 100 };
+
+const cases: [string, Partial<DeliveryStatus>, Partial<CaptureStatus>, 'running' | 'paused', string, string | null][] =
+  [
+    ['nothing pending', {}, {}, 'running', 'running', null],
+    ['events that just came', pending, {}, 'running', 'running', null],
+    ['the user paused it', pending, {}, 'paused', 'paused', null],
+    [
+      'the endpoint is gone',
+      { haltedReason: 'the endpoint answered 410' },
+      {},
+      'running',
+      'paused',
+      'the endpoint answered 410',
+    ],
+    [
+      'capture cannot go on',
+      {},
+      { state: 'failed', error: 'the slot is lost' },
+      'running',
+      'failed',
+      'the slot is lost',
+    ],
+    ['capture is connecting', {}, { state: 'connecting', error: 'refused' }, 'running', 'starting', 'refused'],
+    [
+      'the last attempt failed',
+      { ...pending, lastError: 'HTTP 500', lastErrorAtMs: NOW - 10, lastDeliveryAtMs: NOW - 20 },
+      {},
+      'running',
+      'retrying',
+      'HTTP 500',
+    ],
+    [
+      'a failure that a later success made good',
+      { ...pending, lastError: 'HTTP 500', lastErrorAtMs: NOW - 20, lastDeliveryAtMs: NOW - 10 },
+      {},
+      'running',
+      'running',
+      null,
+    ],
+    [
+      'an endpoint that hangs',
+      { ...pending, inFlight: 1, oldestPendingCommitMs: NOW - STALLED_MS },
+      {},
+      'running',
+      'retrying',
+      'the endpoint has not answered yet',
+    ],
+    [
+      'old events of a backlog that is being worked off',
+      { ...pending, oldestPendingCommitMs: NOW - 3_600_000, lastDeliveryAtMs: NOW - 10 },
+      {},
+      'running',
+      'running',
+      null,
+    ],
+  ];
+
+for (const [what, delivery, capture, desiredState, status, reason] of cases) {
+  test(`${what}: ${status}`, () => {
+    const definition = exampleStream({ desiredState });
+    const report = reportStream(
+      definition,
+      { ...emptyDeliveryStatus(definition.id), ...delivery },
+      { ...streaming, ...capture },
+      NOW,
+    );
+    assert.deepEqual([report.status, report.statusReason], [status, reason]);
+  });
+}
+
+test('lag is the age of the oldest pending event, and nothing without one', () => {
+  const definition = exampleStream({});
+  const empty = emptyDeliveryStatus(definition.id);
+  assert.equal(reportStream(definition, empty, streaming, NOW).lagSeconds, 0);
+  const late = { ...empty, pendingEvents: 1, oldestPendingCommitMs: NOW - 1500 };
+  assert.equal(reportStream(definition, late, streaming, NOW).lagSeconds, 1.5);
+});
