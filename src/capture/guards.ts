@@ -1,0 +1,83 @@
+import type { LogEnd } from '../log/change-log.ts';
+import type { SourceIdentity } from '../model/change.ts';
+import { formatLsn, type Lsn } from '../postgres/lsn.ts';
+import { CaptureFault, walLevelFault } from './fault.ts';
+import { PLUGIN, type SlotState } from './slot.ts';
+
+/** What is compared before each stream begins. */
+export interface GuardInput {
+  /** The server and database that were reached. */
+  readonly reached: SourceIdentity;
+  readonly databaseName: string;
+  readonly walLevel: string;
+  readonly flushLsn: Lsn;
+  readonly slotName: string;
+  readonly slot: SlotState | null;
+  /** The server and database of which the log has changes; null for a log that never had any. */
+  readonly logged: SourceIdentity | null;
+  readonly logEnd: LogEnd;
+}
+
+const START_OVER = 'Drop the streams and create them again; what was missed has to be read from the tables.';
+
+/**
+ * Why the stream must not begin, or null. Everything here is a case in which streaming on would lose changes with
+ * nobody noticing, or take those of another history for the log's own.
+ */
+export function checkBeforeStreaming(input: GuardInput): CaptureFault | null {
+  if (input.walLevel !== 'logical') return walLevelFault(input.walLevel);
+  return checkHistory(input) ?? checkSlot(input);
+}
+
+function checkHistory({ reached, logged, flushLsn, logEnd }: GuardInput): CaptureFault | null {
+  if (logged !== null && (logged.systemId !== reached.systemId || logged.databaseOid !== reached.databaseOid)) {
+    return new CaptureFault(
+      'other-history',
+      `the server is another one: system ${reached.systemId}, database ${reached.databaseOid}; ` +
+        `the log is of system ${logged.systemId}, database ${logged.databaseOid}`,
+      `Point walhook at the server it captured from. ${START_OVER}`,
+    );
+  }
+  // A walsender sends flushed WAL only, so no crash can leave the server behind what it has sent.
+  const seenLsn = furthest(logEnd);
+  if (flushLsn >= seenLsn) return null;
+  return new CaptureFault(
+    'other-history',
+    `the server's WAL ends at ${formatLsn(flushLsn)}, before ${formatLsn(seenLsn)}, which it had sent: ` +
+      'it was restored to an earlier point, or is another copy',
+    START_OVER,
+  );
+}
+
+function checkSlot({ slot, slotName, databaseName, logEnd }: GuardInput): CaptureFault | null {
+  if (slot === null) {
+    return new CaptureFault('slot-missing', `the replication slot ${slotName} does not exist any more`, START_OVER);
+  }
+  if (slot.plugin !== PLUGIN || slot.database !== databaseName) {
+    return new CaptureFault(
+      'slot-unfit',
+      `the replication slot ${slotName} is not one of ${PLUGIN} in database ${databaseName}`,
+      'Drop the slot, or have walhook use another.',
+    );
+  }
+  if (slot.isInvalidated) {
+    return new CaptureFault(
+      'slot-lost',
+      `the server has invalidated the replication slot ${slotName} (wal_status ${slot.walStatus})`,
+      `${START_OVER} A larger max_slot_wal_keep_size keeps a slot for longer.`,
+    );
+  }
+  const hasPosition = logEnd.confirmLsn > 0n;
+  if (!hasPosition || slot.confirmedLsn <= logEnd.confirmLsn) return null;
+  return new CaptureFault(
+    'slot-ahead',
+    `the replication slot ${slotName} stands at ${formatLsn(slot.confirmedLsn)}, past ` +
+      `${formatLsn(logEnd.confirmLsn)}, up to where the log is complete: somebody else has moved it, or made it anew`,
+    START_OVER,
+  );
+}
+
+/** The furthest point of the server's WAL that the log knows of. */
+function furthest({ confirmLsn, open }: LogEnd): Lsn {
+  return open !== null && open.commitLsn > confirmLsn ? open.commitLsn : confirmLsn;
+}
