@@ -44,3 +44,8 @@ const RESERVED = new Set(
     'union unique user using variadic verbose when where window with'
   ).split(' '),
 );
+
+/** Whether the folded word cannot be a name unless it is quoted. */
+export function isReservedWord(word: string): boolean {
+  return RESERVED.has(word);
+}
