@@ -1,0 +1,125 @@
+/*
+  The types of option values. Each reader takes the value's text and gives the typed value, or what is wrong with it.
+*/
+
+/** What is valid instead; becomes the error's HINT. Null where the option's own DETAIL says all. */
+export interface Refusal {
+  readonly hint: string | null;
+}
+
+const REFUSED: Refusal = { hint: null };
+
+export function isRefusal(value: unknown): value is Refusal {
+  return typeof value === 'object' && value !== null && 'hint' in value;
+}
+
+/** Decimal digits with a sign. */
+export function readInteger(text: string): number | Refusal {
+  const trimmed = text.trim();
+  return /^[+-]?[0-9]{1,15}$/.test(trimmed) ? Number(trimmed) + 0 : REFUSED;
+}
+
+const BYTES: Readonly<Record<string, number>> = { '': 1, B: 1, kB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 };
+
+/**
+ * A size as Postgres's settings take it: powers of 1024, the units' case kept; bare numbers are bytes.
+ * https://www.postgresql.org/docs/current/config-setting.html#CONFIG-SETTING-NAMES-VALUES
+ */
+export function readBytes(text: string): number | Refusal {
+  const match = /^\s*([0-9]{1,15}(?:\.[0-9]{0,9})?)\s*([A-Za-z]*)\s*$/.exec(text);
+  const unit = match && BYTES[match[2]!];
+  if (!match || unit === null || unit === undefined) return { hint: 'Valid units are "B", "kB", "MB", and "GB".' };
+  return Math.round(Number(match[1]) * unit);
+}
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+const UNIT_MS = new Map<string, number>();
+for (const [names, ms] of [
+  ['ms msec msecs millisecond milliseconds', 1],
+  ['s sec secs second seconds', SECOND_MS],
+  ['m min mins minute minutes', MINUTE_MS],
+  ['h hr hrs hour hours', HOUR_MS],
+  ['d day days', DAY_MS],
+] as const) {
+  for (const name of names.split(' ')) UNIT_MS.set(name, ms);
+}
+
+const INTERVAL_HINT = `Write the unit, as in '500ms', '30s', '5min', '24h' or '1d', or use the form 'HH:MM:SS'.`;
+const INTERVAL_PART = /\s*(?:(\d{1,9}):(\d{2})(?::(\d{2}(?:\.\d{1,9})?))?|(\d{1,12}(?:\.\d{1,9})?)\s*([A-Za-z]+))\s*/y;
+
+/** Milliseconds of an interval: numbers with units, and `HH:MM` or `HH:MM:SS`. A number without unit is refused. */
+export function readIntervalMs(text: string): number | Refusal {
+  let total = 0;
+  INTERVAL_PART.lastIndex = 0;
+  while (INTERVAL_PART.lastIndex < text.length) {
+    const match = INTERVAL_PART.exec(text);
+    if (!match) return { hint: INTERVAL_HINT };
+    const [, hours, minutes, seconds, count, unit] = match;
+    if (unit === undefined) {
+      if (Number(minutes) > 59 || Number(seconds ?? 0) >= 60) return { hint: INTERVAL_HINT };
+      total += Number(hours) * HOUR_MS + Number(minutes) * MINUTE_MS + Number(seconds ?? 0) * SECOND_MS;
+    } else {
+      const unitMs = UNIT_MS.get(unit.toLowerCase());
+      if (unitMs === undefined) return { hint: INTERVAL_HINT };
+      total += Number(count) * unitMs;
+    }
+  }
+  return text.trim() === '' ? { hint: INTERVAL_HINT } : Math.round(total);
+}
+
+/** Milliseconds of a bare number of seconds, for options whose name has the unit. */
+export function readSecondsMs(text: string): number | Refusal {
+  const trimmed = text.trim();
+  return /^[0-9]{1,12}(\.[0-9]{1,9})?$/.test(trimmed)
+    ? Math.round(Number(trimmed) * SECOND_MS)
+    : { hint: 'Give a number of seconds.' };
+}
+
+/** Of one stream's static headers, names and values together: receivers commonly refuse heads above 8 kB. */
+const MAX_HEADERS_BYTES = 4096;
+/** https://www.rfc-editor.org/rfc/rfc9110.html#name-tokens */
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** What is sent as it is in every implementation: no control characters, and nothing beyond ASCII. */
+const HEADER_VALUE = /^[\t\x20-\x7e]*$/;
+/** Those that belong to the connection (RFC 9110, 7.6.1) or that delivery sets itself. */
+const OWN_HEADER =
+  /^(host|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect|content-.*|webhook-.*|idempotency-key)$/i;
+
+/** A JSON object of strings that can be sent as request headers and do not collide with those of delivery's own. */
+export function readHeaders(text: string): Readonly<Record<string, string>> | Refusal {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { hint: `Write a JSON object, as in '{"Authorization": "Bearer …"}'.` };
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return { hint: `Write a JSON object, as in '{"Authorization": "Bearer …"}'.` };
+  }
+  const entries = Object.entries(value);
+  const seen = new Set<string>();
+  let bytes = 0;
+  for (const [name, content] of entries) {
+    const wrong = headerFault(name, content, seen);
+    if (wrong !== null) return { hint: wrong };
+    seen.add(name.toLowerCase());
+    bytes += name.length + String(content).length;
+  }
+  if (bytes > MAX_HEADERS_BYTES) return { hint: `All headers together have at most ${MAX_HEADERS_BYTES} bytes.` };
+  return Object.freeze(Object.fromEntries(entries) as Record<string, string>);
+}
+
+function headerFault(name: string, content: unknown, seen: ReadonlySet<string>): string | null {
+  // Never the value: it may be a credential.
+  const shown = JSON.stringify(name.slice(0, 100));
+  if (!HEADER_NAME.test(name)) return `${shown} is not a header name.`;
+  if (OWN_HEADER.test(name)) return `The header ${shown} is set by the delivery itself.`;
+  if (seen.has(name.toLowerCase())) return `The header ${shown} is given twice; the case of names does not matter.`;
+  if (typeof content !== 'string') return `The value of header ${shown} is not a string.`;
+  if (!HEADER_VALUE.test(content)) return `The value of header ${shown} has characters other than printable ASCII.`;
+  return null;
+}

@@ -1,0 +1,38 @@
+import { PgError } from '../postgres/sqlstate.ts';
+import type { Statement } from './ast.ts';
+import { NodeBuilder } from './build.ts';
+import { parse, SyntaxError as GrammarError } from './generated/cdc-parser.js';
+import type { LexerSettings } from './lexer.ts';
+import { Skeleton } from './skeleton.ts';
+import { syntaxError } from './syntax-error.ts';
+
+const STANDARD: LexerSettings = { standardConformingStrings: true };
+
+/**
+ * The statement that `text` spells: one statement of ours, a semicolon at its end tolerated. `grammar/cdc.peggy` has the
+ * syntax. Everything else is a `PgError` with a position in characters of `text` and mostly a hint: 42601, or 42P02 for
+ * a parameter that cannot be.
+ */
+export function parseStatement(text: string, settings: LexerSettings = STANDARD): Statement {
+  const skeleton = new Skeleton(text, settings);
+  try {
+    return parse(skeleton.text, { build: new NodeBuilder(skeleton) }) as Statement;
+  } catch (error) {
+    if (error instanceof PgError || !(error instanceof GrammarError)) throw error;
+    throw syntaxError(skeleton, { offset: error.location.start.offset, expected: expectedNames(error) });
+  }
+}
+
+/** The display names of the grammar's tokens, in the grammar's order. */
+function expectedNames(error: GrammarError): string[] {
+  const names = new Set<string>();
+  for (const { type, description } of error.expected ?? []) {
+    if (type === 'other' && description !== undefined) names.add(description);
+  }
+  // Hints teach one spelling.
+  if (names.has('TO')) names.delete('INTO');
+  if (names.has('ON')) names.delete('FOR');
+  // That the statement may also end is told last.
+  if (names.delete(';')) names.add('the end of the statement');
+  return [...names];
+}
