@@ -93,6 +93,7 @@ class Value {
   readonly #complain: Complain;
   readonly #parts: string[] = [];
   #bytes: number[] = [];
+  #bytesOffset = 0;
   #highSurrogate: number | null = null;
 
   constructor(complain: Complain) {
@@ -107,6 +108,7 @@ class Value {
   byte(byte: number, offset: number): void {
     this.#noHalfPair(offset);
     if (byte === 0) throw this.#complain(offset, 'invalid byte sequence for encoding "UTF8": 0x00');
+    if (this.#bytes.length === 0) this.#bytesOffset = offset;
     this.#bytes.push(byte);
   }
 
@@ -140,7 +142,7 @@ class Value {
       this.#parts.push(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(this.#bytes)));
     } catch (cause) {
       if (!(cause instanceof TypeError)) throw cause;
-      throw this.#complain(offset, 'invalid byte sequence for encoding "UTF8"');
+      throw this.#complain(this.#bytesOffset, 'invalid byte sequence for encoding "UTF8"');
     }
     this.#bytes = [];
   }

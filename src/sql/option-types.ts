@@ -19,7 +19,13 @@ export function readInteger(text: string): number | Refusal {
   return /^[+-]?[0-9]{1,15}$/.test(trimmed) ? Number(trimmed) + 0 : REFUSED;
 }
 
-const BYTES: Readonly<Record<string, number>> = { '': 1, B: 1, kB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 };
+const UNIT_BYTES: ReadonlyMap<string, number> = new Map([
+  ['', 1],
+  ['B', 1],
+  ['kB', 1024],
+  ['MB', 1024 ** 2],
+  ['GB', 1024 ** 3],
+]);
 
 /**
  * A size as Postgres's settings take it: powers of 1024, the units' case kept; bare numbers are bytes.
@@ -27,8 +33,8 @@ const BYTES: Readonly<Record<string, number>> = { '': 1, B: 1, kB: 1024, MB: 102
  */
 export function readBytes(text: string): number | Refusal {
   const match = /^\s*([0-9]{1,15}(?:\.[0-9]{0,9})?)\s*([A-Za-z]*)\s*$/.exec(text);
-  const unit = match && BYTES[match[2]!];
-  if (!match || unit === null || unit === undefined) return { hint: 'Valid units are "B", "kB", "MB", and "GB".' };
+  const unit = UNIT_BYTES.get(match?.[2] ?? 'none');
+  if (!match || unit === undefined) return { hint: 'Valid units are "B", "kB", "MB", and "GB".' };
   return Math.round(Number(match[1]) * unit);
 }
 

@@ -139,7 +139,7 @@ export function setOption(options: MutableOptions, name: string, text: string): 
   if (isRefusal(value)) {
     return { message: `invalid value for option "${name}"${shown}`, detail, hint: value.hint ?? undefined };
   }
-  if (row.range !== null && (value < limit(row, 0) || value > limit(row, 1))) {
+  if (typeof value === 'number' && !isInRange(row, value)) {
     return { message: `value out of range for option "${name}"${shown}`, detail, hint: undefined };
   }
   Object.assign(options, { [row.key]: value });
@@ -158,8 +158,10 @@ const READERS: Readonly<Record<OptionType, (text: string) => Value | Refusal>> =
   json: readHeaders,
 };
 
-function limit(row: Row, which: 0 | 1): Value | Refusal {
-  return READERS[row.type](row.range![which]);
+function isInRange(row: Row, value: number): boolean {
+  if (row.range === null) return true;
+  const [min, max] = row.range.map((written) => Number(READERS[row.type](written)));
+  return value >= min! && value <= max!;
 }
 
 function validValues(row: Row): string {

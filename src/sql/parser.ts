@@ -8,12 +8,20 @@ import { syntaxError } from './syntax-error.ts';
 
 const STANDARD: LexerSettings = { standardConformingStrings: true };
 
+/** UTF-16 units. Reading that much takes a second, in which no other client is served; our statements have a few kB. */
+const MAX_STATEMENT_LENGTH = 1_048_576;
+
 /**
  * The statement that `text` spells: one statement of ours, a semicolon at its end tolerated. `grammar/cdc.peggy` has the
  * syntax. Everything else is a `PgError` with a position in characters of `text` and mostly a hint: 42601, or 42P02 for
- * a parameter that cannot be.
+ * a parameter that cannot be; and 54000, without position, where the text is too long.
  */
 export function parseStatement(text: string, settings: LexerSettings = STANDARD): Statement {
+  if (text.length > MAX_STATEMENT_LENGTH) {
+    throw new PgError('program_limit_exceeded', 'statement too long', {
+      detail: `CDC statements have at most ${MAX_STATEMENT_LENGTH} characters.`,
+    });
+  }
   const skeleton = new Skeleton(text, settings);
   try {
     return parse(skeleton.text, { build: new NodeBuilder(skeleton) }) as Statement;

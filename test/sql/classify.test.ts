@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { isOurs, mayBeOurs } from '../../src/sql/classify.ts';
 import { splitStatements } from '../../src/sql/split.ts';
-import { sqlText } from './arbitraries.ts';
+import { OURS, sqlText } from './arbitraries.ts';
 
 const STANDARD = { standardConformingStrings: true };
 
@@ -16,44 +16,6 @@ function prefilter(text: string): boolean {
   const bytes = Buffer.from(text);
   return mayBeOurs(bytes, 0, bytes.length);
 }
-
-const OURS = [
-  'CREATE CHANGE DATA CAPTURE ON users TO KAFKA $$x$$',
-  'create cdc stream s',
-  'CREATE OR REPLACE CHANGE DATA CAPTURE ON t',
-  'Create Or Replace Cdc Stream s',
-  'CREATE CHANGE STREAM s',
-  'CREATE CDC ENDPOINT e',
-  'CREATE CDC',
-  'create/**/cdc/**/stream',
-  '-- one\n/* two /* three */ */ CREATE -- four\n\r\n\tCDC STREAM s',
-  'CREATE CDC"x"',
-  "CREATE CDC'x'",
-  'ALTER CDC STREAM s PAUSE',
-  'ALTER CHANGE STREAM s PAUSE',
-  'ALTER CDC SECRET s',
-  'DROP CDC STREAM s',
-  'DROP CHANGE DATA CAPTURE s',
-  'SHOW CDC STREAMS',
-  'SHOW CDC STREAM STATUS s',
-  'SHOW cdc version',
-  'show change streams',
-  'SHOW CREATE CDC STREAM s',
-  'EXPLAIN CREATE CDC STREAM s',
-  'EXPLAIN ANALYZE VERBOSE CREATE OR REPLACE CHANGE DATA CAPTURE',
-  'EXPLAIN (ANALYZE, BUFFERS (x)) CREATE CDC STREAM s',
-  'COMMENT ON CDC STREAM s IS $$x$$',
-  'CHECK CDC',
-  'TEST CDC STREAM s',
-  'PEEK CDC STREAM s',
-  'BACKFILL CDC STREAM s',
-  'CANCEL BACKFILL CDC STREAM s',
-  'REPLAY CDC STREAM s',
-  'RETRY CDC DEAD LETTERS FOR s ALL',
-  'DISCARD CDC DEAD LETTERS FOR s ALL',
-  'PAUSE CDC STREAM s',
-  'RESUME CHANGE STREAM s',
-];
 
 const NOT_OURS = [
   '',
