@@ -1,0 +1,308 @@
+import type { Logger } from '../base/logger.ts';
+import { must } from '../base/assert.ts';
+import { OID } from '../postgres/oid.ts';
+import { PgError } from '../postgres/sqlstate.ts';
+import type { Command } from '../sql/command.ts';
+import { writeBare, writeParameterDescription, type Format } from '../wire/backend-messages.ts';
+import {
+  decodeBind,
+  decodeBindNames,
+  decodeExecute,
+  decodeParse,
+  decodeParseName,
+  decodeTarget,
+  type Bind,
+} from '../wire/frontend-messages.ts';
+import { BACKEND, FRONTEND, STATUS } from '../wire/message-type.ts';
+import { Writer } from '../wire/writer.ts';
+import { answerComplete, answerNotices, answerRows, formatsOf, rowDescription } from './answer.ts';
+import { decodeText } from './client-encoding.ts';
+import { errorResponse } from './error-response.ts';
+import { failGroup } from './failing.ts';
+import { preventInFailed, type CommandRunner } from './command-runner.ts';
+import { asciiLiteral, ExtendedQuestioner } from './question.ts';
+import { SessionEndedError, type Relay } from './relay.ts';
+import type { Column, Result } from './result.ts';
+import { columnsOf } from './show.ts';
+import { mayConcern, PreparedCommand, recognise } from './statement.ts';
+
+interface Statement {
+  readonly prepared: PreparedCommand;
+  readonly columns: readonly Column[];
+  readonly parameterTypes: readonly number[];
+}
+
+interface Portal {
+  readonly statement: Statement;
+  readonly command: Command;
+  readonly formats: readonly Format[];
+  /** Once it has been executed: what is left to be sent of it. */
+  run: { readonly result: Result; sent: number } | null;
+}
+
+/**
+ * Answers the extended protocol's messages that are about statements and portals of ours, which live here under the
+ * client's names. A name belongs to one side at a time, as if all were in one place.
+ */
+export class ExtendedQuery {
+  readonly #relay: Relay;
+  readonly #logger: Logger;
+  readonly #runner: CommandRunner;
+  readonly #statements = new Map<string, Statement>();
+  readonly #portals = new Map<string, Portal>();
+
+  constructor(relay: Relay, logger: Logger, runner: CommandRunner) {
+    this.#relay = relay;
+    this.#logger = logger;
+    this.#runner = runner;
+  }
+
+  /** Whether the message is ours to answer. Takes note of those that are not but put an end to names of ours. */
+  concerns(type: number, message: Buffer, whole: boolean): boolean {
+    try {
+      switch (type) {
+        case FRONTEND.parse:
+          return this.#concernsParse(message, whole);
+        case FRONTEND.bind:
+          return this.#concernsBind(message);
+        case FRONTEND.close:
+          this.#close(message);
+          return false;
+        case FRONTEND.describe: {
+          const { kind, name } = decodeTarget(message);
+          return kind === 'statement' ? this.#statements.has(name) : this.#portals.has(name);
+        }
+        case FRONTEND.execute:
+          return this.#portals.has(decodeExecute(message).portal);
+        default:
+          // The Sync that ends what was skipped.
+          this.#relay.isSkipping = false;
+          return false;
+      }
+    } catch (error) {
+      // What cannot be read is the upstream's to complain of.
+      if (error instanceof PgError) return false;
+      throw error;
+    }
+  }
+
+  async handle(message: Buffer): Promise<void> {
+    const relay = this.#relay;
+    try {
+      switch (message.readUInt8(0)) {
+        case FRONTEND.parse:
+          return await this.#parse(message);
+        case FRONTEND.bind:
+          return await this.#bind(message);
+        case FRONTEND.describe:
+          return await this.#describe(message);
+        default:
+          return await this.#execute(message);
+      }
+    } catch (error) {
+      if (error instanceof SessionEndedError) throw error;
+      await relay.answer(errorResponse(error, relay.clientEncoding, this.#logger));
+      // It may have been the upstream that failed, in answer to a question.
+      if (relay.due.isSkipping) return;
+      if (relay.status === STATUS.inBlock || relay.due.isGroupOpen) await failGroup(relay);
+      else relay.isSkipping = true;
+    }
+  }
+
+  /** A simple query has come. */
+  forgetUnnamed(): void {
+    this.#statements.delete('');
+    this.#portals.delete('');
+    this.#noteNames();
+  }
+
+  /** The transaction has ended. */
+  forgetPortals(): void {
+    this.#portals.clear();
+    this.#noteNames();
+  }
+
+  /** DEALLOCATE ALL and DISCARD ALL. */
+  forgetAll(): void {
+    this.#statements.clear();
+    this.#noteNames();
+  }
+
+  #noteNames(): void {
+    this.#relay.hasNames = this.#statements.size + this.#portals.size > 0;
+  }
+
+  #concernsParse(message: Buffer, whole: boolean): boolean {
+    const name = decodeParseName(message);
+    if (whole) {
+      const { text } = decodeParse(message);
+      if (mayConcern(text, 0, text.length, this.#relay)) return true;
+    }
+    return this.#concernsForeignParse(name) && whole;
+  }
+
+  /** Only where it takes the name of a statement of ours. */
+  #concernsForeignParse(name: string): boolean {
+    if (name !== '') return this.#statements.has(name);
+    if (this.#statements.delete('')) this.#noteNames();
+    return false;
+  }
+
+  #concernsBind(message: Buffer): boolean {
+    const { portal, statement } = decodeBindNames(message);
+    if (this.#statements.has(statement)) return true;
+    if (portal !== '') return this.#portals.has(portal);
+    if (this.#portals.delete('')) this.#noteNames();
+    return false;
+  }
+
+  #close(message: Buffer): void {
+    const { kind, name } = decodeTarget(message);
+    (kind === 'statement' ? this.#statements : this.#portals).delete(name);
+    this.#noteNames();
+  }
+
+  async #parse(message: Buffer): Promise<void> {
+    const { name, text: bytes, parameterTypes } = decodeParse(message);
+    const relay = this.#relay;
+    const ours = recognise(bytes, 0, bytes.length, relay);
+    if (!ours && !this.#concernsForeignParse(name)) {
+      relay.send(message);
+      return;
+    }
+    preventInFailed(relay);
+    if (name !== '' && (this.#statements.has(name) || (await this.#isUpstreamStatement(name)))) {
+      throw new PgError('duplicate_prepared_statement', `prepared statement "${name}" already exists`);
+    }
+    // One that is not ours has just failed for its name.
+    const { text, statements } = must(ours, 'a statement of ours');
+    if (statements.length > 1) {
+      throw new PgError('syntax_error', 'cannot insert multiple commands into a prepared statement');
+    }
+    const prepared = new PreparedCommand(text, must(statements[0], 'a statement').span, relay);
+    this.#statements.set(name, {
+      prepared,
+      columns: columnsOf(prepared.kind),
+      parameterTypes: Array.from({ length: prepared.parameterCount }, (_, i) => parameterType(i, parameterTypes[i])),
+    });
+    this.#noteNames();
+    await this.#bare(BACKEND.parseComplete);
+  }
+
+  async #bind(message: Buffer): Promise<void> {
+    preventInFailed(this.#relay);
+    const bind = decodeBind(message);
+    const statement = this.#statements.get(bind.statement);
+    const isTaken = this.#portals.has(bind.portal) || (statement && (await this.#isUpstreamPortal(bind.portal)));
+    if (bind.portal !== '' && isTaken) {
+      throw new PgError('duplicate_cursor', `cursor "${bind.portal}" already exists`);
+    }
+    // A portal of ours is all that a statement of the upstream's could be stopped for.
+    const { prepared, columns, parameterTypes } = must(statement, 'a statement of ours');
+    this.#portals.set(bind.portal, {
+      statement: { prepared, columns, parameterTypes },
+      command: prepared.command(parametersOf(bind, parameterTypes.length, this.#relay.clientEncoding)),
+      formats: resultFormats(bind, columns),
+      run: null,
+    });
+    this.#noteNames();
+    await this.#bare(BACKEND.bindComplete);
+  }
+
+  async #describe(message: Buffer): Promise<void> {
+    preventInFailed(this.#relay);
+    const { kind, name } = decodeTarget(message);
+    if (kind === 'portal') {
+      const { statement, formats } = must(this.#portals.get(name), 'a portal of ours');
+      await this.#describeRows(statement.columns, formats);
+      return;
+    }
+    const { columns, parameterTypes } = must(this.#statements.get(name), 'a statement of ours');
+    const writer = new Writer();
+    writeParameterDescription(writer, parameterTypes);
+    await this.#relay.answer(writer.finish());
+    await this.#describeRows(columns, formatsOf(columns, []));
+  }
+
+  async #describeRows(columns: readonly Column[], formats: readonly Format[]): Promise<void> {
+    if (columns.length === 0) await this.#bare(BACKEND.noData);
+    else await this.#relay.answer(rowDescription(columns, formats));
+  }
+
+  async #execute(message: Buffer): Promise<void> {
+    const relay = this.#relay;
+    preventInFailed(relay);
+    const { portal: name, maxRows } = decodeExecute(message);
+    const portal = must(this.#portals.get(name), 'a portal of ours');
+    const { prepared, columns } = portal.statement;
+    if (portal.run && columns.length === 0) {
+      throw new PgError('object_not_in_prerequisite_state', `portal "${name}" cannot be run`);
+    }
+    if (!portal.run) {
+      const result = await prepared.placed(() =>
+        this.#runner.run(portal.command, new ExtendedQuestioner(relay), relay.due.hasExecuted),
+      );
+      await answerNotices(relay, result);
+      portal.run = { result, sent: 0 };
+    }
+    const { result, sent } = portal.run;
+    const rows = result.rows.slice(sent, maxRows === 0 ? undefined : sent + maxRows);
+    portal.run.sent += rows.length;
+    await answerRows(relay, columns, portal.formats, rows);
+    // As in Postgres: suspended whenever the limit was reached, even at the last row.
+    if (maxRows !== 0 && rows.length === maxRows) await this.#bare(BACKEND.portalSuspended);
+    else await answerComplete(relay, result.tag);
+  }
+
+  async #isUpstreamStatement(name: string): Promise<boolean> {
+    return this.#exists(`FROM pg_catalog.pg_prepared_statements s WHERE s.name`, name);
+  }
+
+  async #isUpstreamPortal(name: string): Promise<boolean> {
+    return name !== '' && this.#exists(`FROM pg_catalog.pg_cursors c WHERE c.name`, name);
+  }
+
+  async #exists(from: string, name: string): Promise<boolean> {
+    const text = decodeText(Buffer.from(name, 'latin1'), this.#relay.clientEncoding);
+    const expression = `pg_catalog.to_json(EXISTS (SELECT ${from} OPERATOR(pg_catalog.=) ${asciiLiteral(text)}))`;
+    return (await new ExtendedQuestioner(this.#relay).ask(expression)) === true;
+  }
+
+  async #bare(type: number): Promise<void> {
+    const writer = new Writer(8);
+    writeBare(writer, type);
+    await this.#relay.answer(writer.finish());
+  }
+}
+
+/** The types whose binary form is their text. */
+const TEXT_TYPES: ReadonlySet<number> = new Set([OID.text, OID.varchar, OID.unknown, 1042, 19]);
+
+function parameterType(index: number, given: number | undefined): number {
+  if (given === undefined || given === 0 || given === OID.unknown) return OID.text;
+  if (TEXT_TYPES.has(given)) return given;
+  throw new PgError('invalid_parameter_value', `parameter $${index + 1} must be of type text`);
+}
+
+function parametersOf(bind: Bind, expected: number, encoding: string): Array<string | null> {
+  const { parameters, parameterFormats, statement } = bind;
+  if (parameterFormats.length > 1 && parameterFormats.length !== parameters.length) {
+    const message = `bind message has ${parameterFormats.length} parameter formats but ${parameters.length} parameters`;
+    throw new PgError('protocol_violation', message);
+  }
+  if (parameters.length !== expected) {
+    const message = `bind message supplies ${parameters.length} parameters, but prepared statement "${statement}" requires ${expected}`;
+    throw new PgError('protocol_violation', message);
+  }
+  return parameters.map((value) => (value === null ? null : decodeText(value, encoding)));
+}
+
+function resultFormats({ resultFormats: formats }: Bind, columns: readonly Column[]): Format[] {
+  if (formats.length > 1 && formats.length !== columns.length) {
+    const message = `bind message has ${formats.length} result formats but query has ${columns.length} columns`;
+    throw new PgError('protocol_violation', message);
+  }
+  const invalid = formats.find((format) => format !== 0 && format !== 1);
+  if (invalid !== undefined) throw new PgError('invalid_parameter_value', `unsupported format code: ${invalid}`);
+  return formatsOf(columns, formats as Format[]);
+}
