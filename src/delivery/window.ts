@@ -1,0 +1,81 @@
+import type { Entry, SchedulerEvent } from './batch.ts';
+import { Deque } from './deque.ts';
+
+/**
+ * A stream's events from the first that is neither acknowledged nor dead, in commit order. What is finished before that one
+ * is the cursor's; what is finished after it makes the ranges that are stored beside the cursor.
+ */
+export class Window<E extends SchedulerEvent> {
+  readonly #entries = new Deque<Entry<E>>();
+  #pending = 0;
+  #bytes = 0;
+  #passed: E | null = null;
+
+  /** Neither acknowledged nor dead. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** Held, finished ones among them: the length that has a limit. */
+  get length(): number {
+    return this.#entries.length;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get oldest(): E | null {
+    return this.#entries.peek()?.event ?? null;
+  }
+
+  /** The last event before which, itself included, all are finished; null until there is one. */
+  get passed(): E | null {
+    return this.#passed;
+  }
+
+  push(entry: Entry<E>): void {
+    this.#entries.push(entry);
+    this.#pending++;
+    this.#bytes += entry.event.bytes;
+  }
+
+  finish(entry: Entry<E>): void {
+    entry.done = true;
+    this.#pending--;
+    this.#bytes -= entry.event.bytes;
+    for (let length = this.#finishedGroup(0); length > 0; length = this.#finishedGroup(0)) {
+      for (; length > 0; length--) this.#passed = this.#entries.shift()!.event;
+    }
+  }
+
+  /** First and last events of each run of finished ones beyond the cursor. */
+  *finishedRuns(): Generator<readonly [E, E]> {
+    let first: E | null = null;
+    let last: E | null = null;
+    for (let i = 0; i < this.#entries.length;) {
+      const length = this.#finishedGroup(i);
+      if (length > 0) {
+        first ??= this.#entries.at(i)!.event;
+        last = this.#entries.at(i + length - 1)!.event;
+      } else if (first !== null && last !== null) {
+        yield [first, last];
+        first = null;
+      }
+      i += Math.max(1, length);
+    }
+    if (first !== null && last !== null) yield [first, last];
+  }
+
+  /** How many events from `index` on share a position and are all finished; 0 where one is not. */
+  #finishedGroup(index: number): number {
+    const head = this.#entries.at(index);
+    if (head === undefined || !head.done) return 0;
+    let length = 1;
+    for (let next = this.#entries.at(index + 1); next?.event.sharesPosition; next = this.#entries.at(index + length)) {
+      if (!next.done) return 0;
+      length++;
+    }
+    return length;
+  }
+}

@@ -1,0 +1,139 @@
+import { DeadlineError } from '../../base/clock.ts';
+import type { FailureClass, Outcome } from '../sink.ts';
+import { EgressBlockedError } from './address-guard.ts';
+
+/*
+  What an answer means. One table; nothing else decides by status.
+
+    ok             2xx
+    rejected       400 409 411 412 413 415 422 431 501
+    misconfigured  3xx 401 403 404 405 406 407 421 426 451, any other 4xx, TLS failure, unknown host, blocked address
+    overloaded     425 429, 503 with Retry-After
+    transient      408, other 5xx, timeout, reset, refused, an answer that is no HTTP
+    gone           410
+
+  A 4xx that is not named here is taken for the endpoint's fault: that keeps the events, where a rejection would lose them.
+*/
+
+const REJECTED: ReadonlySet<number> = new Set([400, 409, 411, 412, 413, 415, 422, 431, 501]);
+const GONE = 410;
+const REQUEST_TIMEOUT = 408;
+const SERVICE_UNAVAILABLE = 503;
+
+/** The longest wait that a receiver may ask for. */
+export const MAX_RETRY_AFTER_MS = 3_600_000;
+
+/** At most this much of an answer is read. */
+export const MAX_ANSWER_BYTES = 64 * 1024;
+
+export interface Answer {
+  readonly status: number;
+  readonly retryAfter: string | null;
+  /** Its first `MAX_ANSWER_BYTES`. */
+  readonly body: Buffer;
+  /** There was more. */
+  readonly truncated: boolean;
+}
+
+export function classifyStatus(status: number, hasRetryAfter: boolean): FailureClass | 'ok' {
+  if (status >= 200 && status < 300) return 'ok';
+  if (status === 425 || status === 429) return 'overloaded';
+  if (status === SERVICE_UNAVAILABLE && hasRetryAfter) return 'overloaded';
+  if (status === GONE) return 'gone';
+  if (REJECTED.has(status)) return 'rejected';
+  if (status === REQUEST_TIMEOUT || status >= 500) return 'transient';
+  return 'misconfigured';
+}
+
+/** What a whole answer means. `nowMs` is wall time, for a Retry-After that is a date. */
+export function answerOutcome(answer: Answer, nowMs: number): Outcome {
+  const { status } = answer;
+  const retryAfterMs = answer.retryAfter === null ? null : parseRetryAfter(answer.retryAfter, nowMs);
+  const kind = classifyStatus(status, retryAfterMs !== null);
+  if (kind !== 'ok') {
+    const redirect = status >= 300 && status < 400;
+    return {
+      class: kind,
+      status,
+      code: redirect ? 'redirect_refused' : `http_${status}`,
+      reason: redirect ? `HTTP ${status}: redirects are not followed` : `HTTP ${status}`,
+      retryAfterMs,
+    };
+  }
+  if (answer.truncated && FAILED_LIST.test(answer.body.toString('latin1', 0, 64))) {
+    return failure('transient', 'answer_too_large', 'the list of failed events is longer than 64 KiB', status);
+  }
+  return { class: 'ok', status, failed: answer.truncated ? [] : failedIds(answer.body) };
+}
+
+const FAILED_LIST = /^\s*\{\s*"failed"/;
+const OPEN_BRACE = 0x7b;
+
+/** The ids in `{"failed":["…", …]}`; none where the answer is anything else. */
+function failedIds(body: Buffer): readonly string[] {
+  if (body.length === 0 || body.indexOf(OPEN_BRACE) === -1) return [];
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString('utf8'));
+  } catch {
+    return [];
+  }
+  if (typeof value !== 'object' || value === null || !('failed' in value) || !Array.isArray(value.failed)) return [];
+  return value.failed.filter((id) => typeof id === 'string');
+}
+
+/**
+ * Seconds (with a fraction, as some send) or an HTTP date, capped; null where it is neither, or negative.
+ * https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+ */
+export function parseRetryAfter(text: string, nowMs: number): number | null {
+  const trimmed = text.trim();
+  if (/^\d+(\.\d+)?$/.test(trimmed)) return Math.min(Math.ceil(Number(trimmed) * 1000), MAX_RETRY_AFTER_MS);
+  if (!/^[A-Za-z]{3,9},? /.test(trimmed)) return null;
+  const at = Date.parse(trimmed);
+  if (Number.isNaN(at)) return null;
+  return Math.min(Math.max(0, at - nowMs), MAX_RETRY_AFTER_MS);
+}
+
+const TRANSIENT_CODES: Readonly<Record<string, readonly [code: string, reason: string]>> = {
+  ECONNREFUSED: ['connection_refused', 'connection refused'],
+  ECONNRESET: ['connection_reset', 'connection reset'],
+  EPIPE: ['connection_reset', 'connection closed while sending'],
+  UND_ERR_SOCKET: ['connection_reset', 'connection closed before the answer was complete'],
+  ETIMEDOUT: ['timeout_connect', 'connecting timed out'],
+  UND_ERR_CONNECT_TIMEOUT: ['timeout_connect', 'connecting timed out'],
+  EHOSTUNREACH: ['unreachable', 'host unreachable'],
+  ENETUNREACH: ['unreachable', 'network unreachable'],
+  EAI_AGAIN: ['dns_error', 'the name server does not answer'],
+  EMFILE: ['too_many_files', 'too many open files'],
+  UND_ERR_HEADERS_OVERFLOW: ['invalid_answer', 'the headers of the answer are too large'],
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: ['invalid_answer', 'the answer is not as long as it says'],
+};
+
+const TLS_CODE =
+  /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|CRL_|INVALID_CA|SELF_SIGNED|DEPTH_ZERO_|HOSTNAME_MISMATCH|EPROTO)/;
+
+/** What it means that no whole answer came. */
+export function errorOutcome(error: unknown): Outcome {
+  if (error instanceof EgressBlockedError) return failure('misconfigured', 'egress_blocked', error.message);
+  if (error instanceof DeadlineError) return failure('transient', 'timeout', error.message);
+  const code = errorCode(error);
+  const known = TRANSIENT_CODES[code];
+  if (known) return failure('transient', known[0], known[1]);
+  if (code === 'ENOTFOUND') return failure('misconfigured', 'dns_unknown_host', 'the host name does not exist');
+  if (TLS_CODE.test(code)) return failure('misconfigured', 'tls_error', `TLS: ${code}`);
+  if (code.startsWith('HPE_')) return failure('transient', 'invalid_answer', 'the answer is no HTTP');
+  return failure('transient', 'request_failed', code === '' ? 'the request failed' : `the request failed: ${code}`);
+}
+
+/** An `AggregateError` of several addresses carries the code of the first where it has none itself. */
+function errorCode(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  if (error instanceof AggregateError && error.errors.length > 0) return errorCode(error.errors[0]);
+  return '';
+}
+
+function failure(kind: FailureClass, code: string, reason: string, status: number | null = null): Outcome {
+  return { class: kind, status, code, reason, retryAfterMs: null };
+}

@@ -1,0 +1,310 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { silentLogger } from '../../src/base/logger.ts';
+import { Delivery } from '../../src/delivery/delivery.ts';
+import { DeliveryStore } from '../../src/log/delivery-store.ts';
+import type { Chunk } from '../../src/log/chunk.ts';
+import type { StreamDefinition } from '../../src/model/stream.ts';
+import type { Outcome, Sink, SinkBatch } from '../../src/sinks/sink.ts';
+import { MemoryChunkSource, streamDefinition } from '../support/delivery-fakes.ts';
+import {
+  ChunkWriter,
+  deleteMessage,
+  insertMessage,
+  type TestRelation,
+  truncateMessage,
+  updateMessage,
+} from '../support/pgoutput-frames.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
+import { temporaryFolder } from '../support/test-database.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+
+// A stream's cursor never passes an event that is neither acknowledged nor dead-lettered; what was acknowledged and stored is
+// not sent again, everything else is.
+
+const ORDERS: TestRelation = {
+  oid: 16_400,
+  schema: 'public',
+  name: 'orders',
+  identity: 'd',
+  columns: [
+    { name: 'id', type: 23, key: true },
+    { name: 'status', type: 25 },
+  ],
+};
+const MICROS = 1_767_607_200_123_456n;
+
+class FakeSink implements Sink {
+  readonly sent: SinkBatch[] = [];
+  answer: (batch: SinkBatch) => Outcome | Promise<Outcome> = () => ({ class: 'ok', status: 200, failed: [] });
+  closed = false;
+
+  async send(batch: SinkBatch): Promise<Outcome> {
+    this.sent.push(batch);
+    return await this.answer(batch);
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    return Promise.resolve();
+  }
+
+  events(): { id: string; op: string; after: { id: number; status: string } }[] {
+    return this.sent.flatMap(({ body }) => JSON.parse(body.toString('utf8')) as never);
+  }
+}
+
+class Stage {
+  readonly clock = new VirtualClock();
+  readonly sink = new FakeSink();
+  readonly delivery: Delivery;
+  readonly store: DeliveryStore;
+  readonly #stop = new AbortController();
+  readonly running: Promise<void>;
+
+  constructor(chunks: Chunk[], path: string, visible = chunks.length) {
+    this.source = new MemoryChunkSource(chunks, visible);
+    this.store = DeliveryStore.open(path);
+    this.delivery = new Delivery({
+      source: this.source,
+      store: this.store,
+      createSink: () => this.sink,
+      clock: this.clock,
+      random: new SeededRandom(1),
+      logger: silentLogger,
+    });
+    this.running = this.delivery.run(this.#stop.signal);
+  }
+
+  readonly source: MemoryChunkSource;
+
+  configure(...definitions: StreamDefinition[]): void {
+    this.delivery.configure(definitions);
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.clock.advance(5_000);
+    await this.running;
+    this.store.close();
+  }
+}
+
+function stage(chunks: Chunk[], visible?: number): Stage {
+  return new Stage(chunks, join(temporaryFolder(), 'delivery.db'), visible);
+}
+
+function writer(): ChunkWriter {
+  const chunks = new ChunkWriter();
+  chunks.define(ORDERS);
+  return chunks;
+}
+
+function insertRows(chunks: ChunkWriter, from: number, count: number): void {
+  chunks.begin(MICROS);
+  for (let id = from; id < from + count; id++)
+    chunks.change(ORDERS.oid, insertMessage(ORDERS.oid, [String(id), 'open']));
+  chunks.commit();
+}
+
+test('a backlog is delivered in batches, and status and cursor say so', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 250);
+  chunks.cut();
+  const on = stage(chunks.chunks);
+  on.configure(streamDefinition({ options: { batchMaxEvents: 100 } }));
+  assert.equal(on.delivery.status()[0]!.pendingEvents, 250);
+  await on.clock.advance(100);
+  assert.deepEqual(
+    on.sink.sent.map(({ events }) => events),
+    [100, 100, 50],
+  );
+  assert.deepEqual(
+    on.sink.events().map(({ after }) => after.id),
+    Array.from({ length: 250 }, (_, i) => i + 1),
+  );
+  const [status] = on.delivery.status();
+  assert.equal(status!.eventsDelivered, 250);
+  assert.equal(status!.eventsCaptured, 250);
+  assert.equal(status!.pendingEvents, 0);
+  assert.equal(on.delivery.lowestNeededChunk(), 2);
+  await on.stop();
+});
+
+test('tail chunks are delivered before they are durable, and the acknowledgement is stored within 50 ms', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 3);
+  const chunk = chunks.cut();
+  const on = stage(chunks.chunks, 0);
+  on.configure(streamDefinition());
+  on.delivery.chunkAppended(chunk.header, chunk.data, chunk.relationMessages);
+  await on.clock.advance(0);
+  assert.equal(on.sink.sent.length, 3);
+  assert.equal(on.store.load(streamDefinition().id), null);
+  await on.clock.advance(50);
+  assert.notEqual(on.store.load(streamDefinition().id)!.progress.cursor, null);
+  await on.stop();
+});
+
+test('a tail chunk without its data is read once it is durable', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 3);
+  const chunk = chunks.cut();
+  const on = stage(chunks.chunks, 0);
+  on.configure(streamDefinition());
+  on.delivery.chunkAppended(chunk.header, null, null);
+  await on.clock.advance(100);
+  assert.equal(on.sink.sent.length, 0);
+  assert.equal(on.delivery.status()[0]!.pendingEvents, 3);
+  on.source.visible = 1;
+  on.delivery.durable(1);
+  await on.clock.advance(0);
+  assert.equal(on.sink.sent.length, 3);
+  await on.stop();
+});
+
+test('a paused stream keeps its position, sends nothing, and goes on from there', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 2);
+  const first = chunks.cut();
+  insertRows(chunks, 3, 2);
+  const second = chunks.cut();
+  const on = stage(chunks.chunks, 0);
+  on.configure(streamDefinition());
+  on.delivery.chunkAppended(first.header, first.data, first.relationMessages);
+  await on.clock.advance(100);
+  on.configure(streamDefinition({ desiredState: 'paused' }));
+  on.delivery.chunkAppended(second.header, second.data, second.relationMessages);
+  await on.clock.advance(60_000);
+  assert.equal(on.sink.sent.length, 2);
+  assert.equal(on.delivery.status()[0]!.pendingEvents, 2);
+  on.configure(streamDefinition());
+  await on.clock.advance(100);
+  assert.deepEqual(
+    on.sink.events().map(({ after }) => after.id),
+    [1, 2, 3, 4],
+  );
+  await on.stop();
+});
+
+test('after a restart only what was not acknowledged is sent, with the same ids and no attempt before its time', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 10);
+  chunks.cut();
+  const path = join(temporaryFolder(), 'delivery.db');
+  const before = new Stage(chunks.chunks, path);
+  before.sink.answer = ({ body }) =>
+    body.includes('"id":4,')
+      ? { class: 'transient', status: 500, code: 'http_500', reason: 'HTTP 500', retryAfterMs: 30_000 }
+      : { class: 'ok', status: 200, failed: [] };
+  before.configure(streamDefinition());
+  await before.clock.advance(100);
+  assert.equal(before.sink.sent.length, 10);
+  await before.stop();
+  const failed = before.sink.sent.find(({ body }) => body.includes('"id":4,'))!;
+
+  const after = new Stage(chunks.chunks, path);
+  after.configure(streamDefinition());
+  assert.equal(after.delivery.status()[0]!.pendingEvents, 1);
+  await after.clock.advance(29_000);
+  assert.equal(after.sink.sent.length, 0);
+  await after.clock.advance(2_000);
+  assert.deepEqual(
+    after.sink.sent.map(({ requestId, attempt }) => [requestId, attempt]),
+    [[failed.requestId, 2]],
+  );
+  await after.clock.advance(100);
+  assert.equal(after.delivery.status()[0]!.eventsDelivered, 10);
+  await after.stop();
+});
+
+test('410 halts the stream with its reason and keeps the events; pause and resume start it again', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 3);
+  chunks.cut();
+  const path = join(temporaryFolder(), 'delivery.db');
+  const on = new Stage(chunks.chunks, path);
+  on.sink.answer = () => ({ class: 'gone', status: 410, code: 'http_410', reason: 'HTTP 410', retryAfterMs: null });
+  on.configure(streamDefinition({ options: { maxInFlight: 1 } }));
+  await on.clock.advance(60_000);
+  assert.equal(on.sink.sent.length, 1);
+  assert.match(on.delivery.status()[0]!.haltedReason!, /HTTP 410/);
+  await on.stop();
+
+  const again = new Stage(chunks.chunks, path);
+  again.configure(streamDefinition({ desiredState: 'paused' }));
+  assert.match(again.delivery.status()[0]!.haltedReason!, /HTTP 410/);
+  again.configure(streamDefinition());
+  assert.equal(again.delivery.status()[0]!.haltedReason, null);
+  await again.clock.advance(100);
+  assert.deepEqual(
+    again.sink.events().map(({ after }) => after.id),
+    [1, 2, 3],
+  );
+  await again.stop();
+});
+
+test('a removed stream leaves nothing behind, and one of the same name starts anew', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 3);
+  chunks.cut();
+  const on = stage(chunks.chunks);
+  on.configure(streamDefinition());
+  await on.clock.advance(100);
+  assert.notEqual(on.store.load(streamDefinition().id), null);
+  on.configure();
+  assert.equal(on.store.load(streamDefinition().id), null);
+  assert.equal(on.sink.closed, true);
+  assert.deepEqual(on.delivery.status(), []);
+  await on.stop();
+});
+
+test('an idle stream follows the tail, so that the log can be trimmed', async () => {
+  const other: TestRelation = { ...ORDERS, oid: 16_500, name: 'other' };
+  const chunks = writer();
+  chunks.define(other);
+  chunks.begin(MICROS);
+  chunks.change(other.oid, insertMessage(other.oid, ['1', 'x']));
+  chunks.commit();
+  const chunk = chunks.cut();
+  const on = stage(chunks.chunks, 0);
+  on.configure(streamDefinition());
+  on.delivery.chunkAppended(chunk.header, null, null);
+  on.source.visible = 1;
+  on.delivery.durable(1);
+  assert.equal(on.delivery.lowestNeededChunk(), 1);
+  await on.clock.advance(11_000);
+  assert.equal(on.delivery.lowestNeededChunk(), 2);
+  assert.deepEqual(on.store.load(streamDefinition().id)!.progress.cursor, chunk.header.last);
+  assert.equal(on.sink.sent.length, 0);
+  await on.stop();
+});
+
+test('a chunk that begins inside a transaction, a key change, a delete and a TRUNCATE arrive in order', async () => {
+  const { oid } = ORDERS;
+  const chunks = writer();
+  chunks.begin(MICROS);
+  chunks.change(oid, insertMessage(oid, ['1', 'a']));
+  chunks.cut();
+  chunks.change(oid, updateMessage(oid, ['2', 'b'], { kind: 'K', row: ['1', null] }));
+  chunks.change(oid, deleteMessage(oid, 'K', ['2', null]));
+  chunks.change(oid, truncateMessage(oid));
+  chunks.change(oid, insertMessage(oid, ['1', 'c']));
+  chunks.commit();
+  chunks.cut();
+  const on = stage(chunks.chunks);
+  on.configure(streamDefinition());
+  await on.clock.advance(1_000);
+  assert.deepEqual(
+    on.sink.events().map((event) => [event.op, 'seq' in event ? event.seq : null]),
+    [
+      ['insert', 0],
+      ['update', 1],
+      ['delete', 2],
+      ['truncate', 3],
+      ['insert', 4],
+    ],
+  );
+  await on.stop();
+});
