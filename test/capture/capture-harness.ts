@@ -4,16 +4,21 @@ import type pg from 'pg';
 import { PgoutputPlugin } from 'pg-logical-replication';
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
+import { systemRandom } from '../../src/base/random.ts';
+import { supervise } from '../../src/base/service.ts';
 import { armTable } from '../../src/capture/arm.ts';
 import { Capture } from '../../src/capture/capture.ts';
+import { CaptureFault } from '../../src/capture/fault.ts';
 import type { ChunkSink } from '../../src/capture/intake.ts';
 import { PUBLICATION } from '../../src/capture/publication.ts';
 import { ChangeLog } from '../../src/log/change-log.ts';
 import { LogReader } from '../../src/log/log-reader.ts';
 import { LOG_FILE } from '../../src/log/schema.ts';
 import { FRAME, frameBytes } from '../../src/postgres/pgoutput.ts';
-import type { Lsn } from '../../src/postgres/lsn.ts';
+import { parseLsn, type Lsn } from '../../src/postgres/lsn.ts';
 import { parseUpstreamUrl } from '../../src/upstream/upstream-config.ts';
+
+export const SLOT = 'walhook_test';
 
 /** A sink that wants nothing. */
 export const ignoringSink: ChunkSink = {
@@ -24,7 +29,7 @@ export const ignoringSink: ChunkSink = {
 };
 
 /** Resolves when `condition` holds; rejects after the deadline, saying what did not happen. */
-export async function eventually(what: string, condition: () => unknown, deadlineMs = 30_000): Promise<void> {
+export async function eventually(what: string, condition: () => unknown, deadlineMs = 60_000): Promise<void> {
   const until = systemClock.monotonicMs() + deadlineMs;
   while (!(await condition())) {
     if (systemClock.monotonicMs() > until) throw new Error(`did not happen in ${deadlineMs} ms: ${what}`);
@@ -39,81 +44,100 @@ export interface LoggedMessage {
 }
 
 /** Everything in the log, from its first chunk to its last. */
-export function readLog(folder: string): LoggedMessage[] {
+export function* readLog(folder: string): Generator<LoggedMessage> {
   const reader = LogReader.open(join(folder, LOG_FILE));
-  const messages: LoggedMessage[] = [];
-  for (let id = reader.headersFrom(0, 1)[0]?.id ?? 1; ; id++) {
-    const chunk = reader.read(id);
-    if (chunk === null) break;
-    // A parser of its own for each chunk: it must be decodable without those before it.
-    const parser = new PgoutputPlugin({ protoVersion: 1, publicationNames: [] });
-    for (const { version } of chunk.header.relations) {
-      if (version !== null) parser.parse(chunk.relationMessages.get(version)!);
+  try {
+    for (let id = reader.headersFrom(0, 1)[0]?.id ?? 1; ; id++) {
+      const chunk = reader.read(id);
+      if (chunk === null) return;
+      // A parser of its own for each chunk: it must be decodable without those before it.
+      const parser = new PgoutputPlugin({ protoVersion: 1, publicationNames: [] });
+      for (const message of chunk.relationMessages.values()) parser.parse(message);
+      for (let at = 0; at < chunk.data.length; at += frameBytes(chunk.data, at)) {
+        const frame = chunk.data.subarray(at, at + frameBytes(chunk.data, at));
+        yield { lsn: frame.readBigUInt64BE(FRAME.startLsn), message: parser.parse(frame.subarray(FRAME.message)) };
+      }
     }
-    for (let at = 0; at < chunk.data.length; at += frameBytes(chunk.data, at)) {
-      const frame = chunk.data.subarray(at, at + frameBytes(chunk.data, at));
-      messages.push({
-        lsn: frame.readBigUInt64BE(FRAME.startLsn),
-        message: parser.parse(frame.subarray(FRAME.message)),
-      });
-    }
+  } finally {
+    reader.close();
   }
-  reader.close();
-  return messages;
 }
 
 type Row = Record<string, unknown> | null;
 
-/** The changes in the log: what happened, to which table, the new row, and the old row or key where there is one. */
-export function loggedChanges(folder: string): unknown[] {
+/** What a change did, to which table, the new row, and the old row or key where there is one. */
+export function describeChange(message: LoggedMessage['message']): unknown[] | null {
   const plain = (row: Row): Row => (row === null ? null : { ...row });
-  const changes: unknown[] = [];
-  for (const { message } of readLog(folder)) {
-    if (message.tag === 'insert') changes.push(['insert', message.relation.name, plain(message.new)]);
-    if (message.tag === 'update') {
-      changes.push(['update', message.relation.name, plain(message.new), plain(message.old ?? message.key)]);
-    }
-    if (message.tag === 'delete') changes.push(['delete', message.relation.name, plain(message.old ?? message.key)]);
-    if (message.tag === 'truncate') changes.push(['truncate', message.relations.map(({ name }) => name)]);
+  if (message.tag === 'insert') return ['insert', message.relation.name, plain(message.new)];
+  if (message.tag === 'update') {
+    return ['update', message.relation.name, plain(message.new), plain(message.key ?? message.old)];
   }
-  return changes;
+  if (message.tag === 'delete') return ['delete', message.relation.name, plain(message.key ?? message.old)];
+  if (message.tag === 'truncate') return ['truncate', message.relations.map(({ name }) => name)];
+  return null;
 }
 
-export interface RunningCapture {
-  readonly capture: Capture;
-  readonly log: ChangeLog;
-  /** Rejects with the fault that ended the run. */
-  readonly done: Promise<void>;
-  stop(): Promise<void>;
+/** The changes in the log, described. */
+export function loggedChanges(folder: string): unknown[][] {
+  return [...readLog(folder)].map(({ message }) => describeChange(message)).filter((change) => change !== null);
 }
 
-export const SLOT = 'walhook_test';
+/** The column `id` of every insert in the log, in the log's order. */
+export function loggedIds(folder: string): number[] {
+  const ids: number[] = [];
+  for (const { message } of readLog(folder)) if (message.tag === 'insert') ids.push(Number(message.new['id']));
+  return ids;
+}
 
-/** Arms `table` on the server that `admin` is connected to, with the test's slot; returns the start LSN. */
+/** Arms `table` on the server that `admin` is connected to; returns the start LSN. */
 export async function arm(admin: pg.Client, table: string, isFirst = true, slotName = SLOT): Promise<Lsn> {
   const { rows } = await admin.query<{ oid: string }>('SELECT $1::regclass::oid::bigint AS oid', [table]);
   return armTable(admin, { slotName, publicationName: PUBLICATION, tableOid: Number(rows[0]!.oid), isFirst });
 }
 
-/** Runs one connection's life of capture into a log in `folder`. */
-export function startCapture(
-  url: string,
-  folder: string,
-  sink: ChunkSink = ignoringSink,
-  slotName = SLOT,
-): RunningCapture {
+export interface RunningCapture {
+  readonly capture: Capture;
+  readonly log: ChangeLog;
+  /** The faults that ended connections so far. */
+  readonly faults: readonly CaptureFault[];
+  /** Settles when it runs no more: rejects with the fault that ended it. */
+  readonly done: Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface CaptureSettings {
+  readonly sink?: ChunkSink;
+  readonly slotName?: string;
+  /** Connect again after a fault that allows it. */
+  readonly reconnects?: boolean;
+}
+
+/** Runs capture into a log in `folder`, until the file's tests are done. */
+export function startCapture(url: string, folder: string, settings: CaptureSettings = {}): RunningCapture {
   const log = ChangeLog.open(join(folder, LOG_FILE));
   const capture = new Capture({
     upstream: parseUpstreamUrl(url),
-    slotName,
+    slotName: settings.slotName ?? SLOT,
     publicationName: PUBLICATION,
     log,
-    sink,
+    sink: settings.sink ?? ignoringSink,
     clock: systemClock,
     logger: silentLogger,
   });
   const controller = new AbortController();
-  const done = capture.run(controller.signal);
+  const faults: CaptureFault[] = [];
+  const done = supervise((signal) => capture.run(signal), controller.signal, {
+    name: 'capture',
+    backoff: { initialMs: 20, maxMs: 200 },
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+    onFailure(error) {
+      if (!(error instanceof CaptureFault)) return 'stop';
+      faults.push(error);
+      return error.kind === 'reconnect' && settings.reconnects === true ? 'retry' : 'stop';
+    },
+  });
   done.catch(() => undefined);
   let isStopped = false;
   const stop = async (): Promise<void> => {
@@ -124,5 +148,38 @@ export function startCapture(
     log.close();
   };
   after(stop);
-  return { capture, log, done, stop };
+  return { capture, log, faults, done, stop };
+}
+
+/** The fault that ends the run. */
+export async function faultOfRun(running: RunningCapture): Promise<CaptureFault> {
+  const fault = await running.done.then(
+    () => null,
+    (error: unknown) => error,
+  );
+  if (!(fault instanceof CaptureFault)) throw new Error(`ended without a fault: ${String(fault)}`);
+  return fault;
+}
+
+/** The slot's position as the server has it. */
+export async function slotLsn(admin: pg.Client, slotName = SLOT): Promise<Lsn> {
+  const { rows } = await admin.query<{ lsn: string }>(
+    'SELECT confirmed_flush_lsn::text AS lsn FROM pg_replication_slots WHERE slot_name = $1',
+    [slotName],
+  );
+  return parseLsn(rows[0]!.lsn)!;
+}
+
+/** The server's end of WAL. */
+export async function walLsn(admin: pg.Client): Promise<Lsn> {
+  const { rows } = await admin.query<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn');
+  return parseLsn(rows[0]!.lsn)!;
+}
+
+/** Resolves when the slot has nobody who reads it. */
+export async function slotIsFree(admin: pg.Client, slotName = SLOT): Promise<void> {
+  await eventually('the slot is free', async () => {
+    const sql = 'SELECT FROM pg_replication_slots WHERE slot_name = $1 AND NOT active';
+    return (await admin.query(sql, [slotName])).rowCount === 1;
+  });
 }
