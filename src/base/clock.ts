@@ -19,7 +19,7 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
   after(delayMs, run) {
-    const timer = setTimeout(run, delayMs);
+    const timer = setTimeout(run, delayMs).unref();
     return () => clearTimeout(timer);
   },
   sleep(delayMs, signal) {
@@ -41,23 +41,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** A signal that aborts after `delayMs` on this clock, or with `parent`; `cancel` stops the timer. */
-export function deadline(clock: Clock, delayMs: number, parent?: AbortSignal): { signal: AbortSignal; cancel: Cancel } {
-  const controller = new AbortController();
-  const onParent = (): void => controller.abort(parent?.reason);
-  if (parent?.aborted) controller.abort(parent.reason);
-  else parent?.addEventListener('abort', onParent, { once: true });
-  const stop = clock.after(delayMs, () => controller.abort(new DeadlineError(delayMs)));
-  return {
-    signal: controller.signal,
-    cancel: () => {
-      stop();
-      parent?.removeEventListener('abort', onParent);
-    },
-  };
-}
-
-/** The reason a `deadline` aborts with. */
+/** Something took longer than it may. */
 export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
   constructor(delayMs: number) {

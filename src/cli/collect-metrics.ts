@@ -13,7 +13,7 @@ interface FrontendNumbers {
     readonly connectionsOpen: number;
     readonly connectionsTotal: number;
     readonly statementsIntercepted: number;
-    readonly bytesFromClients: number;
+    readonly bytesToUpstream: number;
     readonly bytesToClients: number;
   };
 }
@@ -32,8 +32,8 @@ export async function collectMetrics(set: SetMetric, engine: EngineNumbers, fron
   set('connections', proxy.connectionsOpen);
   set('connectionsTotal', proxy.connectionsTotal);
   set('statements', proxy.statementsIntercepted);
-  set('proxyBytes', proxy.bytesFromClients, 'from_client');
-  set('proxyBytes', proxy.bytesToClients, 'to_client');
+  set('proxyBytes', proxy.bytesToUpstream, 'to_upstream');
+  set('proxyBytes', proxy.bytesToClients, 'to_clients');
 }
 
 function setStream(set: SetMetric, { definition, delivery, lagSeconds }: StreamReport): void {

@@ -1,9 +1,9 @@
-/** One webhook as the tour expects it: what is in its body, apart from what differs from run to run. */
+/** One webhook as the tour expects it: its body, apart from what differs from run to run. */
 export interface ExpectedWebhook {
   readonly op: 'insert' | 'update' | 'delete';
   readonly key: Readonly<Record<string, string>>;
-  readonly before?: Readonly<Record<string, unknown>>;
-  readonly after?: Readonly<Record<string, unknown>>;
+  readonly before: Readonly<Record<string, unknown>> | null;
+  readonly after: Readonly<Record<string, unknown>> | null;
   readonly changed?: readonly string[];
   readonly before_complete?: boolean;
 }
@@ -46,13 +46,21 @@ export function tourSteps(url: string): readonly TourStep[] {
     {
       sql: `INSERT INTO ${TOUR_TABLE} (customer, total) VALUES ('Alice', 42), ('Bob', 7.50);`,
       webhooks: [
-        { op: 'insert', key: { id: '1' }, after: { ...alice, status: 'open' } },
-        { op: 'insert', key: { id: '2' }, after: { ...bob, status: 'open' } },
+        { op: 'insert', key: { id: '1' }, before: null, after: { ...alice, status: 'open' } },
+        { op: 'insert', key: { id: '2' }, before: null, after: { ...bob, status: 'open' } },
       ],
     },
     {
       sql: `UPDATE ${TOUR_TABLE} SET status = 'paid' WHERE customer = 'Alice';`,
-      webhooks: [{ op: 'update', key: { id: '1' }, after: { ...alice, status: 'paid' } }],
+      webhooks: [
+        {
+          op: 'update',
+          key: { id: '1' },
+          before: { id: '1' },
+          after: { ...alice, status: 'paid' },
+          before_complete: false,
+        },
+      ],
     },
     {
       say: 'With the whole old row in the WAL, an update shows what it changed.',
@@ -67,12 +75,15 @@ export function tourSteps(url: string): readonly TourStep[] {
           before: { ...alice, status: 'paid' },
           after: { ...alice, status: 'shipped' },
           changed: ['status'],
+          before_complete: true,
         },
       ],
     },
     {
       sql: `DELETE FROM ${TOUR_TABLE} WHERE customer = 'Bob';`,
-      webhooks: [{ op: 'delete', key: { id: '2' }, before: { ...bob, status: 'open' } }],
+      webhooks: [
+        { op: 'delete', key: { id: '2' }, before: { ...bob, status: 'open' }, after: null, before_complete: true },
+      ],
     },
     { sql: 'SHOW CDC STREAMS;', expanded: true },
     {
@@ -82,7 +93,7 @@ export function tourSteps(url: string): readonly TourStep[] {
     { sql: `INSERT INTO ${TOUR_TABLE} (customer, total) VALUES ('Carol', 120);` },
     {
       sql: `ALTER CDC STREAM ${TOUR_STREAM} RESUME;`,
-      webhooks: [{ op: 'insert', key: { id: '3' }, after: { ...carol, status: 'open' } }],
+      webhooks: [{ op: 'insert', key: { id: '3' }, before: null, after: { ...carol, status: 'open' } }],
     },
     { sql: `SHOW CDC STREAM STATUS ${TOUR_STREAM};` },
     {

@@ -1,8 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import pg from 'pg';
 import { systemClock } from '../base/clock.ts';
 import { formatWebhook, type ReceivedWebhook } from './demo-receiver.ts';
-import { psqlExpanded, psqlTable } from './psql-table.ts';
+import { PsqlSession } from './psql-session.ts';
 import { TOUR_STREAM, TOUR_TABLE, tourSteps, type ExpectedWebhook, type TourStep } from './tour-steps.ts';
 
 const ARRIVAL_DEADLINE_MS = 20_000;
@@ -36,38 +35,33 @@ export class Tour {
 
   /** Resolves to what was not as expected; empty when everything was. */
   async run(signal: AbortSignal): Promise<readonly string[]> {
-    const client = new pg.Client({ connectionString: this.#options.sqlUrl, types: { getTypeParser: () => asText } });
-    client.on('notice', (notice) => this.#options.say(`${notice.severity}:  ${notice.message}`));
-    await client.connect();
+    const session = new PsqlSession(this.#options.sqlUrl);
+    await session.connect();
     try {
-      await client.query(`DROP CDC STREAM IF EXISTS ${TOUR_STREAM}`);
-      await client.query(`DROP TABLE IF EXISTS ${TOUR_TABLE}`);
+      await session.run(`DROP CDC STREAM IF EXISTS ${TOUR_STREAM}`);
+      await session.run(`DROP TABLE IF EXISTS ${TOUR_TABLE}`);
       this.#arrived.length = 0;
       for (const step of tourSteps(this.#options.endpointUrl)) {
         signal.throwIfAborted();
-        await this.#step(client, step, signal);
+        await this.#step(session, step, signal);
       }
       await systemClock.sleep(QUIET_MS, signal);
       for (const extra of this.#arrived)
         this.#problems.push(`a webhook that nobody expected:\n${formatWebhook(extra)}`);
     } finally {
-      await client.end();
+      await session.close();
     }
     return this.#problems;
   }
 
-  async #step(client: pg.Client, step: TourStep, signal: AbortSignal): Promise<void> {
+  async #step(session: PsqlSession, step: TourStep, signal: AbortSignal): Promise<void> {
     const { say } = this.#options;
     if (step.say) say(`\n-- ${step.say}`);
     say(`\npostgres=# ${step.sql.replaceAll('\n', '\npostgres-# ')}`);
-    try {
-      const result = await client.query<(string | null)[]>({ text: step.sql, rowMode: 'array' });
-      say(formatResult(result, step.expanded ?? false));
-      if (step.fails) this.#problems.push(`${step.sql} did not fail with ${step.fails}`);
-    } catch (error) {
-      if (!(error instanceof pg.DatabaseError)) throw error;
-      say(formatError(error, step.sql));
-      if (error.code !== step.fails) this.#problems.push(`${step.sql} failed: ${error.message} (${error.code})`);
+    const answer = await session.run(step.sql, step.expanded);
+    say(answer.text);
+    if (answer.failed !== (step.fails ?? null)) {
+      this.#problems.push(`${step.sql} ended with ${answer.failed ?? 'success'}, not with ${step.fails ?? 'success'}`);
     }
     if (step.webhooks) await this.#expect(step.webhooks, signal);
   }
@@ -115,7 +109,7 @@ function matches(webhook: ReceivedWebhook, expected: ExpectedWebhook): boolean {
     typeof lsn === 'string' &&
     typeof xid === 'string' &&
     typeof seq === 'number' &&
-    isDeepStrictEqual(rest, { ...known, ...withoutDefaults(expected, rest) }) &&
+    isDeepStrictEqual(rest, { ...known, ...expected }) &&
     webhook.method === 'POST' &&
     headers.get('content-type') === 'application/json' &&
     headers.get('idempotency-key') === id &&
@@ -124,50 +118,6 @@ function matches(webhook: ReceivedWebhook, expected: ExpectedWebhook): boolean {
     headers.get('x-cdc-stream') === TOUR_STREAM
   );
 }
-
-/** What the envelope always carries and the tour does not spell out is taken from the body when it is empty or true. */
-function withoutDefaults(expected: ExpectedWebhook, body: Record<string, unknown>): Record<string, unknown> {
-  const neutral: Record<string, unknown> = {};
-  if (isDeepStrictEqual(body.unchanged_toast, [])) neutral.unchanged_toast = [];
-  if (expected.before_complete === undefined && typeof body.before_complete === 'boolean') {
-    neutral.before_complete = expected.before !== undefined;
-  }
-  return { ...expected, ...neutral };
-}
-
-function formatResult(result: pg.QueryArrayResult<(string | null)[]>, expanded: boolean): string {
-  if (result.fields.length === 0) return result.command === 'INSERT' ? `INSERT 0 ${result.rowCount}` : tag(result);
-  const columns = result.fields.map((field) => field.name);
-  if (expanded) return psqlExpanded(columns, result.rows);
-  return psqlTable(
-    columns,
-    result.rows,
-    result.fields.map((field) => NUMERIC_OIDS.has(field.dataTypeID)),
-  );
-}
-
-function tag(result: pg.QueryArrayResult<(string | null)[]>): string {
-  const counted = result.command === 'UPDATE' || result.command === 'DELETE';
-  return counted ? `${result.command} ${result.rowCount}` : result.command;
-}
-
-const NUMERIC_OIDS: ReadonlySet<number> = new Set([20, 21, 23, 700, 701, 1700]);
-
-function formatError(error: pg.DatabaseError, sql: string): string {
-  const lines = [`${error.severity}:  ${error.message}`];
-  if (error.position !== undefined) {
-    const before = [...sql].slice(0, Number(error.position) - 1).join('');
-    const number = before.split('\n').length;
-    const prefix = `LINE ${number}: `;
-    lines.push(`${prefix}${sql.split('\n')[number - 1]}`);
-    lines.push(`${' '.repeat(prefix.length + before.length - (before.lastIndexOf('\n') + 1))}^`);
-  }
-  if (error.detail) lines.push(`DETAIL:  ${error.detail}`);
-  if (error.hint) lines.push(`HINT:  ${error.hint}`);
-  return lines.join('\n');
-}
-
-const asText = (value: string): string => value;
 
 function indent(text: string): string {
   return text

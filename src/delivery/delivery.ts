@@ -125,7 +125,10 @@ export class Delivery implements Service {
     try {
       await Promise.race([stopped, failed]);
       this.#state = 'stopping';
-      await Promise.race([this.#drain(), clock.sleep(STOP_GRACE_MS), failed]);
+      let endGrace: Cancel = () => undefined;
+      const graceOver = new Promise<void>((resolve) => (endGrace = clock.after(STOP_GRACE_MS, resolve)));
+      await Promise.race([this.#drain(), graceOver, failed]);
+      endGrace();
     } finally {
       this.#state = 'stopped';
       stopIdleSaves();

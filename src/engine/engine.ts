@@ -46,7 +46,7 @@ export class Engine implements StreamControl, Service {
 
   /** Rejects when a thread of the data plane ends by itself: a bug, after which the process must end. */
   async run(signal: AbortSignal): Promise<void> {
-    const { catalog, source, clock, random, logger } = this.#options;
+    const { catalog, clock, random, logger } = this.#options;
     await this.#changes.run(async () => {
       if (catalog.streams().length > 0) await this.#startPipeline();
     });
@@ -70,7 +70,6 @@ export class Engine implements StreamControl, Service {
         this.#pipeline = null;
       });
       await tidied;
-      await source.close();
     }
   }
 
@@ -81,26 +80,20 @@ export class Engine implements StreamControl, Service {
       const { name, notices, exists } = chooseName(request, (taken) => catalog.stream(taken) !== null);
       if (exists) return notices;
       source.requireDatabase(request.database);
-      if (catalog.streams().length === 0) await this.#clearUpstream();
+      const isFirst = catalog.streams().length === 0;
+      if (isFirst) await this.#clearUpstream();
       catalog.isArmed = true;
-      const armed = await source.arm(request.tables, signal);
-      const definition: StreamDefinition = {
-        id: randomUUID(),
-        name,
-        database: request.database,
-        source: armed.identity,
-        tables: request.tables,
-        destination: request.destination,
-        format: 'json',
-        envelope: 'native',
-        options: request.options,
-        desiredState: 'running',
-        startLsn: armed.startLsn,
-        owner: request.owner,
-        createdAtMs: clock.now(),
-        pausedAtMs: null,
-      };
-      catalog.insert(definition, request.owner);
+      try {
+        const armed = await source.arm(request.tables, isFirst);
+        if (signal.aborted) throw new PgError('query_canceled', 'canceling statement due to user request');
+        catalog.insert(define(request, name, armed, clock.now()), request.owner);
+      } catch (error) {
+        // What was made upstream for a stream that is not to be would hold back WAL for nobody.
+        await this.#tidyUpstream().catch((err: unknown) =>
+          logger.warn({ err }, 'the upstream could not be tidied yet'),
+        );
+        throw error;
+      }
       logger.info({ stream: name, tables: request.tables.length }, 'stream created');
       await this.#apply();
       return notices;
@@ -112,7 +105,7 @@ export class Engine implements StreamControl, Service {
       this.#refuseWhileStopping();
       const { catalog, clock, logger } = this.#options;
       const definition = this.#must(name);
-      const halted = (await this.#deliveryStatus()).get(definition.id)?.haltedReason != null;
+      const halted = typeof (await this.#deliveryStatus()).get(definition.id)?.haltedReason === 'string';
       if (definition.desiredState === state && !(state === 'running' && halted)) {
         return [notice(`CDC stream "${name}" is already ${state}`)];
       }
@@ -233,6 +226,30 @@ export class Engine implements StreamControl, Service {
   #refuseWhileStopping(): void {
     if (this.#stopping) throw new PgError('object_not_in_prerequisite_state', 'walhook is shutting down');
   }
+}
+
+function define(
+  request: CreateStreamRequest,
+  name: string,
+  armed: Awaited<ReturnType<Source['arm']>>,
+  createdAtMs: number,
+): StreamDefinition {
+  return {
+    id: randomUUID(),
+    name,
+    database: request.database,
+    source: armed.identity,
+    tables: request.tables,
+    destination: request.destination,
+    format: 'json',
+    envelope: 'native',
+    options: request.options,
+    desiredState: 'running',
+    startLsn: armed.startLsn,
+    owner: request.owner,
+    createdAtMs,
+    pausedAtMs: null,
+  };
 }
 
 function missing(name: string): PgError {

@@ -17,6 +17,7 @@ export interface PipelineOptions {
   readonly upstreamUrl: string;
   readonly slotName: string;
   readonly egressAllow: readonly string[];
+  readonly userAgent: string;
   readonly logLevel: LogLevel;
   readonly logFormat: 'json' | 'pretty';
 }
@@ -49,6 +50,7 @@ export class Pipeline {
     const deliveryData: DeliveryThreadData = {
       ...shared,
       egressAllow: options.egressAllow,
+      userAgent: options.userAgent,
       definitions,
       peer: channel.port2,
     };

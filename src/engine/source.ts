@@ -7,13 +7,12 @@ export interface Source {
   /** 0A000 for a database other than the captured one. */
   requireDatabase(database: string): void;
   /**
-   * Publishes `tables` and makes the slot where there is none. Every transaction that begins after this resolves and
+   * Publishes `tables`. The slot is made with the first stream only: later, a missing slot means that changes were lost. Every transaction that begins after this resolves and
    * writes to them commits at or after `startLsn` and is captured. 55000, 53400, 42501 as the upstream has it.
    */
-  arm(tables: readonly StreamTable[], signal: AbortSignal): Promise<{ startLsn: Lsn; identity: SourceIdentity }>;
+  arm(tables: readonly StreamTable[], isFirst: boolean): Promise<{ startLsn: Lsn; identity: SourceIdentity }>;
   /** Takes all other tables out of the publication. */
   publishOnly(tables: readonly StreamTable[]): Promise<void>;
   /** Drops slot and publication; both may be gone already. */
   disarm(): Promise<void>;
-  close(): Promise<void>;
 }

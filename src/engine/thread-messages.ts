@@ -14,6 +14,9 @@ import type { StreamDefinition } from '../model/stream.ts';
     delivery -> capture    consumed (bytes handed over and let go of), trim
 */
 
+/** Delivery's own state, in the data directory. */
+export const DELIVERY_FILE = 'delivery.db';
+
 interface ThreadData {
   readonly dataDir: string;
   readonly logLevel: LogLevel;
@@ -29,6 +32,7 @@ export interface CaptureThreadData extends ThreadData {
 
 export interface DeliveryThreadData extends ThreadData {
   readonly egressAllow: readonly string[];
+  readonly userAgent: string;
   readonly definitions: readonly StreamDefinition[];
 }
 
@@ -36,8 +40,7 @@ export type ToCaptureThread = { readonly kind: 'status'; readonly id: number } |
 
 export type FromCaptureThread =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'status'; readonly id: number; readonly status: CaptureStatus }
-  | { readonly kind: 'stopped' };
+  | { readonly kind: 'status'; readonly id: number; readonly status: CaptureStatus };
 
 export type ToDeliveryThread =
   | { readonly kind: 'configure'; readonly definitions: readonly StreamDefinition[]; readonly id: number }
@@ -47,8 +50,7 @@ export type ToDeliveryThread =
 export type FromDeliveryThread =
   | { readonly kind: 'ready' }
   | { readonly kind: 'configured'; readonly id: number }
-  | { readonly kind: 'status'; readonly id: number; readonly status: readonly DeliveryStatus[] }
-  | { readonly kind: 'stopped' };
+  | { readonly kind: 'status'; readonly id: number; readonly status: readonly DeliveryStatus[] };
 
 export type CaptureToDelivery =
   | {
@@ -58,7 +60,9 @@ export type CaptureToDelivery =
       readonly data: Uint8Array | null;
       readonly relationMessages: ReadonlyMap<number, Uint8Array> | null;
     }
-  | { readonly kind: 'durable'; readonly lastChunkId: number };
+  | { readonly kind: 'durable'; readonly lastChunkId: number }
+  /** The log failed: this chunk and those after it did not become durable, and their ids will name others. */
+  | { readonly kind: 'discarded'; readonly firstChunkId: number };
 
 export type DeliveryToCapture =
   | { readonly kind: 'consumed'; readonly bytes: number }

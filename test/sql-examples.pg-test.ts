@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { PsqlSession } from '../src/cli/psql-session.ts';
+import { splitStatements } from '../src/sql/split.ts';
+import { startPostgres, temporaryFolder } from './support/test-database.ts';
+import { WalhookProcess } from './support/walhook-process.ts';
+
+// Every file of sql-examples/ does what it says: its statements, run through walhook, print what is in the file beside
+// it. `RECORD=1` writes those files anew; the diff is then the reviewer's.
+
+const EXAMPLES = join(import.meta.dirname, '..', 'sql-examples');
+const files = globSync('*.sql', { cwd: EXAMPLES }).sort();
+assert.ok(files.length > 0, 'there are examples');
+
+const server = await startPostgres();
+const walhook = new WalhookProcess({ upstreamUrl: server.url(), dataDir: join(temporaryFolder(), 'data') });
+await walhook.start();
+const session = new PsqlSession(walhook.sqlUrl());
+await session.connect();
+after(() => session.close());
+
+/** What differs from run to run, in characters of the same number. */
+function steady(text: string): string {
+  return text.replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00/g, (time) => time.replaceAll(/\d/g, '0'));
+}
+
+async function run(sql: string): Promise<string> {
+  const printed: string[] = [];
+  for (const { start, end } of splitStatements(sql, { standardConformingStrings: true })) {
+    printed.push((await session.run(sql.slice(start, end))).text);
+  }
+  return steady(`${printed.join('\n')}\n`);
+}
+
+for (const file of files) {
+  test(`${file} prints what it should`, async () => {
+    const printed = await run(readFileSync(join(EXAMPLES, file), 'utf8'));
+    const expectedFile = join(EXAMPLES, file.replace(/\.sql$/, '.out'));
+    if (process.env.RECORD) writeFileSync(expectedFile, printed);
+    assert.equal(printed, readFileSync(expectedFile, 'utf8'));
+  });
+}
