@@ -88,8 +88,14 @@ export class ExtendedQuery {
 
   async handle(message: Buffer): Promise<void> {
     const relay = this.#relay;
+    const type = message.readUInt8(0);
+    // An answer that came meanwhile may have ended the name (DEALLOCATE ALL, the end of a transaction).
+    if (type !== FRONTEND.parse && !this.concerns(type, message, true)) {
+      relay.send(message);
+      return;
+    }
     try {
-      switch (message.readUInt8(0)) {
+      switch (type) {
         case FRONTEND.parse:
           return await this.#parse(message);
         case FRONTEND.bind:

@@ -1,0 +1,72 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
+import { silentLogger } from '../../src/base/logger.ts';
+import type { LocalPostgres } from '../../src/cli/local-postgres.ts';
+import { Frontend, type FrontendOptions } from '../../src/frontend/frontend.ts';
+import { connect, startPostgres } from '../support/test-database.ts';
+import { FakeStreams } from './fake-streams.ts';
+
+export interface TcpAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A frontend in this process, stopped when the file's tests are done. */
+export interface Proxy {
+  readonly frontend: Frontend;
+  readonly streams: FakeStreams;
+  readonly address: TcpAddress;
+  /** The same URL as a server's, but through the frontend. */
+  url(direct: string): string;
+  /** Asks for the end, and resolves when it has come. */
+  stop(): Promise<void>;
+}
+
+export async function startProxy(
+  upstream: FrontendOptions['upstream'],
+  options: Partial<FrontendOptions> = {},
+): Promise<Proxy> {
+  const streams = new FakeStreams();
+  const frontend = new Frontend({
+    listen: { host: '127.0.0.1', port: 0 },
+    upstream,
+    control: streams,
+    clock: systemClock,
+    logger: silentLogger,
+    limits: { drainTimeoutMs: 100 },
+    ...options,
+  });
+  const controller = new AbortController();
+  const running = frontend.run(controller.signal);
+  const address = (await frontend.address) as TcpAddress;
+  const stop = (): Promise<void> => {
+    controller.abort();
+    return running;
+  };
+  after(stop);
+  return {
+    frontend,
+    streams,
+    address,
+    url: (direct) => {
+      const url = new URL(direct);
+      url.port = String(address.port);
+      return url.href;
+    },
+    stop,
+  };
+}
+
+/** A server that lets the role `postgres` in without a password (every other by SCRAM), and a frontend before it. */
+export async function startPair(): Promise<{ server: LocalPostgres; direct: TcpAddress; proxy: Proxy }> {
+  const server = await startPostgres();
+  const hba = join(server.dataDir, 'pg_hba.conf');
+  writeFileSync(hba, `host all postgres 127.0.0.1/32 trust\n${readFileSync(hba, 'utf8')}`);
+  const client = await connect(server.url());
+  await client.query('select pg_reload_conf()');
+  await client.end();
+  const direct = { host: '127.0.0.1', port: server.port };
+  return { server, direct, proxy: await startProxy(direct) };
+}
