@@ -122,7 +122,8 @@ export function errorOutcome(error: unknown): Outcome {
   if (known) return failure('transient', known[0], known[1]);
   if (code === 'ENOTFOUND') return failure('misconfigured', 'dns_unknown_host', 'the host name does not exist');
   if (TLS_CODE.test(code)) return failure('misconfigured', 'tls_error', `TLS: ${code}`);
-  if (code.startsWith('HPE_')) return failure('transient', 'invalid_answer', 'the answer is no HTTP');
+  const isParserError = error instanceof Error && error.name === 'HTTPParserError';
+  if (isParserError || code.startsWith('HPE_')) return failure('transient', 'invalid_answer', 'the answer is no HTTP');
   return failure('transient', 'request_failed', code === '' ? 'the request failed' : `the request failed: ${code}`);
 }
 
