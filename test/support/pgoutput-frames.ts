@@ -122,7 +122,7 @@ export class ChunkWriter {
   /** Adds a change; `sameRecord`: of the same WAL record as the one before. */
   change(oids: number | readonly number[], message: Buffer, sameRecord = false): Position {
     const open = this.#open!;
-    const lsn = sameRecord ? open.lastLsn : (this.#lsn += 0x40n);
+    const lsn = sameRecord && open.seq > 0 ? open.lastLsn : (this.#lsn += 0x40n);
     const ordinal = lsn === open.lastLsn ? open.lastOrdinal + 1 : 0;
     this.#open = { ...open, seq: open.seq + 1, lastLsn: lsn, lastOrdinal: ordinal };
     for (const oid of typeof oids === 'number' ? [oids] : oids) {
