@@ -16,6 +16,7 @@ import type { MemoryBudget } from './memory-budget.ts';
 import { failedMembers, type RequestBuilder } from './request-builder.ts';
 import { ResumePoint } from './resume-point.ts';
 import { Scheduler, type SchedulerOptions, type Settlement } from './scheduler.ts';
+import { SinkSlot } from './sink-slot.ts';
 import { type ReaderTarget, StreamReader } from './stream-reader.ts';
 import { StreamStatistics } from './stream-statistics.ts';
 
@@ -50,10 +51,10 @@ export class StreamDelivery implements ReaderTarget {
   readonly #scheduler: Scheduler<ChangeEvent>;
   readonly #reader: StreamReader;
   readonly #statistics: StreamStatistics;
+  readonly #sink: SinkSlot;
   readonly #abort = new AbortController();
   readonly #deadLetters: DeadLetter[] = [];
   #definition: StreamDefinition;
-  #sink: Sink;
   #haltedReason: string | null;
   #cursor: Position | null;
   #stopTimer: Cancel | null = null;
@@ -70,7 +71,7 @@ export class StreamDelivery implements ReaderTarget {
     const progress = loaded?.progress ?? null;
     this.#context = context;
     this.#definition = definition;
-    this.#sink = context.createSink(definition);
+    this.#sink = new SinkSlot(context.createSink(definition));
     this.#cursor = progress?.cursor ?? null;
     this.#haltedReason = progress?.haltedReason ?? null;
     this.#statistics = new StreamStatistics(progress?.counters ?? null);
@@ -120,7 +121,7 @@ export class StreamDelivery implements ReaderTarget {
     const before = this.#definition;
     this.#definition = definition;
     this.#scheduler.configure(schedulerOptions(definition.options));
-    if (sinkKey(before) !== sinkKey(definition)) this.#replaceSink();
+    if (sinkKey(before) !== sinkKey(definition)) void this.#sink.replace(this.#context.createSink(definition));
     const resumed = before.desiredState === 'paused' && definition.desiredState === 'running';
     if (resumed && this.#haltedReason !== null) {
       this.#haltedReason = null;
@@ -337,13 +338,6 @@ export class StreamDelivery implements ReaderTarget {
       this.#timerAtMs = Infinity;
       this.#context.wake(this);
     });
-  }
-
-  #replaceSink(): void {
-    const old = this.#sink;
-    this.#sink = this.#context.createSink(this.#definition);
-    // Its requests in flight go on to their end; the old address gets no new ones.
-    void this.#context.clock.sleep(this.#definition.options.requestTimeoutMs).then(() => old.close());
   }
 
   #restore(stored: StoredRetry): Batch<ChangeEvent> {

@@ -308,3 +308,101 @@ test('a chunk that begins inside a transaction, a key change, a delete and a TRU
   );
   await on.stop();
 });
+
+test('changed options hold from the next batch on, and a changed URL gets a sink of its own', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 10);
+  const first = chunks.cut();
+  insertRows(chunks, 11, 10);
+  const second = chunks.cut();
+  const on = stage(chunks.chunks, 0);
+  on.configure(streamDefinition());
+  on.delivery.chunkAppended(first.header, first.data, first.relationMessages);
+  await on.clock.advance(100);
+  assert.equal(on.sink.sent.length, 10);
+  const destination = { kind: 'webhook', url: 'http://127.0.0.1:9/other' } as const;
+  on.configure(streamDefinition({ destination, options: { batchMaxEvents: 10 } }));
+  await on.clock.advance(0);
+  assert.equal(on.sink.closed, true);
+  on.delivery.chunkAppended(second.header, second.data, second.relationMessages);
+  await on.clock.advance(100);
+  assert.deepEqual(
+    on.sink.sent.slice(10).map(({ events }) => events),
+    [10],
+  );
+  await on.stop();
+});
+
+test('two streams of one table get the same events under the same ids, and one that fails does not touch the other', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 5);
+  chunks.cut();
+  const on = stage(chunks.chunks);
+  on.sink.answer = ({ stream }) =>
+    stream === 'bad'
+      ? { class: 'transient', status: null, code: 'timeout', reason: 'timed out', retryAfterMs: null }
+      : { class: 'ok', status: 200, failed: [] };
+  on.configure(streamDefinition({ id: 'good', name: 'good' }), streamDefinition({ id: 'bad', name: 'bad' }));
+  await on.clock.advance(100);
+  const ids = (stream: string): string[] =>
+    on.sink.sent.filter((batch) => batch.stream === stream).map(({ requestId }) => requestId);
+  assert.deepEqual(ids('good'), ids('bad'));
+  const [good, bad] = on.delivery.status();
+  assert.deepEqual([good!.pendingEvents, bad!.pendingEvents], [0, 5]);
+  assert.equal(bad!.lastError, 'timed out');
+  assert.notEqual(bad!.nextRetryAtMs, null);
+  assert.equal(on.delivery.lowestNeededChunk(), 1);
+  await on.stop();
+});
+
+test('an event is dead after its rejections, kept with its payload, and the key goes on', async () => {
+  const { oid } = ORDERS;
+  const chunks = writer();
+  chunks.begin(MICROS);
+  chunks.change(oid, insertMessage(oid, ['1', 'bad']));
+  chunks.change(oid, updateMessage(oid, ['1', 'good']));
+  chunks.commit();
+  chunks.cut();
+  const on = stage(chunks.chunks);
+  on.sink.answer = ({ body }) =>
+    body.includes('"bad"')
+      ? { class: 'rejected', status: 422, code: 'http_422', reason: 'HTTP 422', retryAfterMs: null }
+      : { class: 'ok', status: 200, failed: [] };
+  on.configure(streamDefinition());
+  await on.clock.advance(754_000);
+  assert.equal(on.sink.sent.length, 4);
+  await on.clock.advance(2_000);
+  assert.equal(on.sink.sent.length, 6);
+  const [letter] = on.store.deadLetters(streamDefinition().id, 10);
+  assert.deepEqual(letter!.payload, on.sink.sent[0]!.body);
+  assert.deepEqual(
+    [letter!.eventId, letter!.key, letter!.attempts, letter!.lastStatus],
+    [on.sink.sent[0]!.requestId, '{"id":1}', 5, 422],
+  );
+  const [status] = on.delivery.status();
+  assert.deepEqual([status!.deadLetters, status!.eventsDelivered, status!.pendingEvents], [1, 1, 0]);
+  await on.stop();
+});
+
+test('a store that fails stops the sending until it works again', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 3);
+  const first = chunks.cut();
+  insertRows(chunks, 4, 3);
+  const second = chunks.cut();
+  const on = stage(chunks.chunks, 0);
+  on.configure(streamDefinition());
+  on.store.save = () => {
+    throw new Error('database or disk is full');
+  };
+  on.delivery.chunkAppended(first.header, first.data, first.relationMessages);
+  await on.clock.advance(100);
+  on.delivery.chunkAppended(second.header, second.data, second.relationMessages);
+  await on.clock.advance(10_000);
+  assert.equal(on.sink.sent.length, 3);
+  Reflect.deleteProperty(on.store, 'save');
+  await on.clock.advance(2_000);
+  assert.equal(on.sink.sent.length, 6);
+  assert.equal(on.store.load(streamDefinition().id)!.progress.counters.eventsDelivered, 6);
+  await on.stop();
+});
