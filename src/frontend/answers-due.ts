@@ -2,6 +2,7 @@ import { BACKEND, FRONTEND } from '../wire/message-type.ts';
 
 /*
   Which messages end the answer to which:
+    the startup packet           ReadyForQuery, once the client is authenticated
     Query, FunctionCall, Sync    ReadyForQuery
     Parse                        ParseComplete
     Bind                         BindComplete
@@ -26,6 +27,7 @@ export class AnswersDue {
   #kinds = new Uint8Array(INITIAL_CAPACITY);
   #head = 0;
   #size = 0;
+  #isStarted = false;
   #isSkipping = false;
   #isCopyIn = false;
   #isGroupOpen = false;
@@ -33,7 +35,12 @@ export class AnswersDue {
 
   /** The upstream owes nothing. */
   get isSettled(): boolean {
-    return this.#size === 0;
+    return this.#isStarted && this.#size === 0;
+  }
+
+  /** The startup packet has been answered: the client is authenticated. */
+  get isStarted(): boolean {
+    return this.#isStarted;
   }
 
   get isFull(): boolean {
@@ -101,6 +108,10 @@ export class AnswersDue {
 
   /** ReadyForQuery has come. */
   ready(): void {
+    if (!this.#isStarted) {
+      this.#isStarted = true;
+      return;
+    }
     this.#isCopyIn = false;
     while (this.#size > 0) {
       const kind = this.#kinds[this.#head]!;

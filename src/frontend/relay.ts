@@ -1,6 +1,12 @@
 import type { Socket } from 'node:net';
 import { must } from '../base/assert.ts';
-import { decodeAuthentication, decodeBackendKey, decodeParameterStatus } from '../wire/backend-messages.ts';
+import { PgError } from '../postgres/sqlstate.ts';
+import {
+  decodeAuthentication,
+  decodeBackendKey,
+  decodeParameterStatus,
+  decodeReadyForQuery,
+} from '../wire/backend-messages.ts';
 import { ACTION, actions, Framer, type Actions, type FrameSink } from '../wire/framer.ts';
 import { BACKEND, FRONTEND, STATUS } from '../wire/message-type.ts';
 import { AnswersDue } from './answers-due.ts';
@@ -94,7 +100,6 @@ export class Relay {
   #interceptor: Interceptor | null = null;
   #stopped: Buffer | null = null;
   #isHandling = false;
-  #isReady = false;
   #hasNames = false;
   #isSkipping = false;
   #dialogue: Dialogue | null = null;
@@ -127,7 +132,7 @@ export class Relay {
 
   /** Whether nothing is going on: no answer due, no statement of ours, no transaction. */
   get isIdle(): boolean {
-    return this.#isReady && this.due.isSettled && !this.#isHandling && this.status === STATUS.idle;
+    return this.due.isSettled && !this.#isHandling && this.status === STATUS.idle;
   }
 
   // The bytes.
@@ -146,6 +151,7 @@ export class Relay {
 
   upstreamBytes(bytes: Buffer, length: number): void {
     this.#fromUpstream.scan(bytes, 0, length);
+    if (this.#fromUpstream.isPipe && !this.#fromClient.isPipe) this.#upstreamLost();
     if (this.#waiting) this.#wake();
     if (this.#upstreamPaused || this.#clientPaused || this.#toClient.isCongested) this.#flow();
   }
@@ -153,7 +159,9 @@ export class Relay {
   /** The client sends no more; what it sent still counts. */
   clientEnd(): void {
     this.#clientEnded = true;
-    if (!this.#isHandling && this.#backlog.isEmpty) this.#upstream.end();
+    const isOver = !this.#isHandling && this.#backlog.isEmpty;
+    // Of a client that was not let in, nothing counts.
+    if (isOver || !this.due.isStarted) this.#upstream.end();
   }
 
   /** No more can come or go: whatever waits for the session is told. */
@@ -239,7 +247,13 @@ export class Relay {
         else this.due.answered(type);
       },
       message: (type, bytes, start, end) => {
-        this.#upstreamMessage(type, bytes, start, end);
+        try {
+          this.#upstreamMessage(type, bytes, start, end);
+        } catch (error) {
+          // What cannot be read of an upstream is not to be relied on any further.
+          if (!(error instanceof PgError)) throw error;
+          this.#upstream.destroy();
+        }
         return true;
       },
     };
@@ -247,10 +261,8 @@ export class Relay {
 
   #upstreamMessage(type: number, bytes: Buffer, start: number, end: number): void {
     if (type === BACKEND.readyForQuery) {
-      this.status = bytes[start + 5]!;
-      // The first is the answer to the startup packet.
-      if (this.#isReady && !this.#dialogue) this.due.ready();
-      this.#isReady = true;
+      this.status = decodeReadyForQuery(bytes.subarray(start, end));
+      if (!this.#dialogue) this.due.ready();
       this.#interceptor?.ready(this.status);
       this.#events.ready();
     } else if (type === BACKEND.parameterStatus) {
@@ -267,6 +279,12 @@ export class Relay {
       this.#dialogue = null;
       this.#setActions();
     }
+  }
+
+  /** The upstream's messages cannot be told apart any more: nothing of ours can have its turn. */
+  #upstreamLost(): void {
+    this.pipe();
+    if (this.#isHandling) this.#upstream.destroy();
   }
 
   #setActions(): void {

@@ -93,7 +93,7 @@ export class Session {
     this.#fatal(error);
   }
 
-  /** The statement of ours that runs, if any, ends with 57014. */
+  /** The statement of ours that runs, if any, ends with 57014, unless it is too late for that. */
   cancel(): void {
     this.#interceptor?.cancel();
   }
@@ -211,6 +211,7 @@ export class Session {
     this.#isOver = true;
     this.#timer();
     this.#relay?.end(new SessionEndedError('the session has ended'));
+    this.cancel();
     this.#upstream?.destroySoon();
     if (this.#clientEnded) this.#client.destroySoon();
     else this.#closeClient();

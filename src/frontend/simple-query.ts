@@ -1,4 +1,5 @@
 import type { Logger } from '../base/logger.ts';
+import { PgError } from '../postgres/sqlstate.ts';
 import { decodeQuery } from '../wire/frontend-messages.ts';
 import { FRONTEND, STATUS } from '../wire/message-type.ts';
 import { answerComplete, answerNotices, answerRows, formatsOf, rowDescription } from './answer.ts';
@@ -29,8 +30,8 @@ export class SimpleQuery {
 
   async handle(message: Buffer): Promise<void> {
     const relay = this.#relay;
-    const bytes = decodeQuery(message);
-    const ours = recognise(bytes, 0, bytes.length, relay);
+    const bytes = textOf(message);
+    const ours = bytes && recognise(bytes, 0, bytes.length, relay);
     if (!ours) {
       relay.send(message);
       return;
@@ -78,5 +79,15 @@ export class SimpleQuery {
       typed.set(i, { prepared, command: prepared.command([]) });
     }
     return typed;
+  }
+}
+
+/** Null where the message is not laid out as a Query: the upstream will say so. */
+function textOf(message: Buffer): Buffer | null {
+  try {
+    return decodeQuery(message);
+  } catch (error) {
+    if (error instanceof PgError) return null;
+    throw error;
   }
 }

@@ -79,6 +79,10 @@ export function writeReadyForQuery(writer: Writer, status: number): void {
   writer.begin(BACKEND.readyForQuery).uint8(status).end();
 }
 
+export function decodeReadyForQuery(message: Buffer): number {
+  return body(message).uint8();
+}
+
 /** ParseComplete, BindComplete, CloseComplete, NoData, PortalSuspended, EmptyQueryResponse: a header and nothing else. */
 export function writeBare(writer: Writer, type: number): void {
   writer.begin(type).end();

@@ -156,7 +156,7 @@ export class Framer {
   #skip(bytes: Buffer, start: number, end: number): number {
     if (this.isPipe) return end;
     const body = this.#header(bytes, start, end);
-    if (this.#headerSeen < HEADER_BYTES) return end;
+    if (this.isPipe || this.#headerSeen < HEADER_BYTES) return end;
     const at = this.#body(bytes, body, end);
     if (this.#bodyLeft > 0) return at;
     this.#headerSeen = 0;

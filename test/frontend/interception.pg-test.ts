@@ -456,7 +456,7 @@ for (const [name, messages, types, inserted] of GROUPS) {
 
 test('an error of ours in a block of the extended protocol fails the block', async () => {
   const client = await withStream();
-  client.send(...[say.query('begin'), ...OUR_ERROR, ...THEIRS, say.sync(), ...OURS, say.sync(), say.query('commit')]);
+  client.send(say.query('begin'), ...OUR_ERROR, ...THEIRS, say.sync(), ...OURS, say.sync(), say.query('commit'));
   const answer = await client.ready(4);
   assert.equal(typesOf(answer), 'CZ12EZEZCZ');
   assert.deepEqual(

@@ -119,6 +119,10 @@ test('a run of messages that pass is forwarded in one piece', () => {
 
 for (const [name, type, split] of [
   ['that passes', 'F', false],
+  ['whose end is told', 'N', false],
+  ['that is shown', 'T', false],
+  ['that is shown, its header split', 'T', true],
+  ['that is taken', 'X', false],
   ['that is asked about', 'A', false],
   ['that passes, its header split', 'F', true],
   ['that is asked about, its header split', 'A', true],
