@@ -46,7 +46,7 @@ export function encodeValue(value: Value, type: ColumnType, format: Format, enco
 
 const TEXT: Readonly<Record<Exclude<ColumnType, 'text'>, (value: number) => string>> = {
   int4: (value) => String(value),
-  int8: (value) => BigInt(value).toString(),
+  int8: (value) => BigInt(Math.round(value)).toString(),
   float8: float8Text,
   bool: (value) => (value ? 't' : 'f'),
   timestamptz: timestamptzText,
@@ -58,7 +58,7 @@ const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
 // The formats of the types' `…send` functions: https://www.postgresql.org/docs/current/protocol-overview.html#PROTOCOL-FORMAT-CODES
 const BINARY: Readonly<Record<Exclude<ColumnType, 'text'>, (value: number) => Buffer>> = {
   int4: (value) => fixed(4, (bytes) => bytes.writeInt32BE(value)),
-  int8: (value) => fixed(8, (bytes) => bytes.writeBigInt64BE(BigInt(value))),
+  int8: (value) => fixed(8, (bytes) => bytes.writeBigInt64BE(BigInt(Math.round(value)))),
   float8: (value) => fixed(8, (bytes) => bytes.writeDoubleBE(value)),
   bool: (value) => Buffer.of(value ? 1 : 0),
   timestamptz: (value) =>

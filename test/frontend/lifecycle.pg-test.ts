@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net';
 import { after, test } from 'node:test';
 import { connect } from '../support/test-database.ts';
-import { RawClient, reportsOf, say, statusOf, textRowsOf, typesOf } from '../support/raw-client.ts';
+import { RawClient, reportsOf, say, statusOf, typesOf } from '../support/raw-client.ts';
 import { waitFor } from '../support/wait-for.ts';
 import {
   encodeCancelRequest,
@@ -263,21 +263,13 @@ test('a slow reader holds back the upstream, and its session keeps little', asyn
   const reader = connectTcp(other.address);
   reader.pause();
   reader.write(encodeStartupMessage({ user: 'postgres' }));
-  // Everything stands still once the buffers between are full: those of the kernel, and ours.
-  let before = -1;
-  await waitFor('the upstream to stand still', async () => {
-    const still = written.bytes === before && before > 0;
-    before = written.bytes;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    return still;
-  });
-  const { bytesToClients } = other.frontend.stats();
-  assert.ok(written.bytes < total / 2, `${written.bytes} written`);
-  assert.ok(bytesToClients <= written.bytes + ready.length);
-  // Another session of the same frontend is not held up.
+  // While others work, it only fills the buffers between: those of the kernel, and ours.
   const quick = await RawClient.start(proxy.address);
-  assert.deepEqual(textRowsOf(await quick.query('select 1')), [['1']]);
+  for (let i = 0; i < 3000; i++) assert.equal(typesOf(await quick.query('select 1')), 'TDCZ');
   quick.close();
+  const { bytesToClients } = other.frontend.stats();
+  assert.ok(written.bytes < total / 4, `${written.bytes} written`);
+  assert.ok(bytesToClients <= written.bytes + ready.length);
   let read = 0;
   reader.on('data', (chunk: Buffer) => (read += chunk.length));
   reader.resume();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { asksForReplication, StartupReader } from '../../src/frontend/startup-reader.ts';
@@ -10,6 +11,7 @@ import {
   encodeStartupMessage,
 } from '../../src/wire/startup.ts';
 import { RawClient, say, typesOf } from '../support/raw-client.ts';
+import { temporaryFolder } from '../support/test-database.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { startProxy } from './proxy.ts';
 
@@ -196,6 +198,24 @@ test('no statement of ours is answered before the client is authenticated', asyn
   client.close();
   await waitFor('the session to end', () => proxy.frontend.stats().connectionsOpen === 0);
   assert.equal(proxy.frontend.stats().statementsIntercepted, 0);
+});
+
+test('both sides may be unix sockets', async () => {
+  const folder = temporaryFolder();
+  const upstream = createServer((socket) => {
+    socket.once('data', (chunk) => {
+      assert.deepEqual(chunk, STARTUP);
+      socket.end(Buffer.from('5200000008000000005a0000000549', 'hex'));
+    });
+  });
+  const path = join(folder, 'upstream');
+  await new Promise<void>((resolve) => upstream.listen(path, resolve));
+  after(() => upstream.close());
+  const listen = { path: join(folder, 'frontend') };
+  await startProxy({ path }, { listen });
+  const client = await RawClient.open(listen);
+  client.send(STARTUP);
+  assert.equal(typesOf(await client.closed()), 'RZ');
 });
 
 test('too much before authentication ends the connection', async () => {
