@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { Socket, type OnReadOpts, type SocketConstructorOpts } from 'node:net';
 import pg from 'pg';
 import { formatLsn, parseLsn, type Lsn } from '../postgres/lsn.ts';
 import { clientConfig } from '../upstream/connect.ts';
@@ -37,11 +37,13 @@ const ERROR_RESPONSE = 0x45;
  */
 export class ReplicationConnection {
   readonly #client: pg.Client;
+  readonly #reads: StaticReads | null;
   #isStarted = false;
   #failure: Error | null = null;
 
-  private constructor(client: pg.Client) {
+  private constructor(client: pg.Client, reads: StaticReads | null) {
     this.#client = client;
+    this.#reads = reads;
     client.on('error', (error) => {
       this.#failure ??= error;
     });
@@ -49,8 +51,11 @@ export class ReplicationConnection {
 
   /** Rejects with pg's errors. */
   static async open(upstream: UpstreamConfig, signal: AbortSignal): Promise<ReplicationConnection> {
-    const client = new pg.Client({ ...clientConfig(upstream), replication: 'database' } as pg.ClientConfig);
-    const connection = new ReplicationConnection(client);
+    const config = { ...clientConfig(upstream), replication: 'database' };
+    // TLS reads from the socket itself; there the bytes come as Node has them.
+    const reads = upstream.ssl === false ? new StaticReads() : null;
+    const client = new pg.Client({ ...config, ...(reads && { stream: () => reads.socket }) } as pg.ClientConfig);
+    const connection = new ReplicationConnection(client, reads);
     const abort = (): void => connection.close();
     signal.addEventListener('abort', abort, { once: true });
     try {
@@ -109,14 +114,16 @@ export class ReplicationConnection {
         resolve();
         receiver.receive(rest);
       };
-      socket.on('data', (bytes: Buffer) => {
+      const onBytes = (bytes: Buffer): void => {
         if (isClosed) return;
         try {
           take(bytes);
         } catch (error) {
           close(error as Error);
         }
-      });
+      };
+      if (this.#reads) this.#reads.onBytes = onBytes;
+      else socket.on('data', onBytes);
       socket.once('error', close);
       socket.once('close', () => close(this.#lost()));
       if (socket.destroyed) close(this.#lost());
@@ -150,6 +157,31 @@ export class ReplicationConnection {
 
   get #socket(): Socket {
     return (this.#client as unknown as ClientWithSocket).connection.stream;
+  }
+}
+
+const READ_BYTES = 256 * 1024;
+
+/**
+ * A socket that reads into one buffer, again and again. Left to itself, Node allocates for each read, and at this rate
+ * what it has not yet collected is a hundred megabytes.
+ */
+class StaticReads {
+  readonly socket: Socket;
+  /** Takes what was read; the bytes are lent until it returns. */
+  onBytes: (bytes: Buffer) => void;
+
+  constructor() {
+    const onread: OnReadOpts = {
+      buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+      callback: (length, buffer) => {
+        this.onBytes((buffer as Buffer).subarray(0, length));
+        return true;
+      },
+    };
+    this.socket = new Socket({ onread } as SocketConstructorOpts);
+    // Until the stream begins it is pg that reads, and pg keeps what it gets.
+    this.onBytes = (bytes) => this.socket.emit('data', Buffer.from(bytes));
   }
 }
 

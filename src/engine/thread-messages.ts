@@ -69,4 +69,4 @@ export type DeliveryToCapture =
   | { readonly kind: 'trim'; readonly before: number };
 
 /** Bytes of chunks handed over and not yet let go of; beyond it chunks are announced without their data. */
-export const MAX_HANDED_OVER_BYTES = 16 * 1024 * 1024;
+export const MAX_HANDED_OVER_BYTES = 4 * 1024 * 1024;

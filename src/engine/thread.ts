@@ -2,6 +2,12 @@ import { Worker, type MessagePort, type Transferable } from 'node:worker_threads
 import { must } from '../base/assert.ts';
 import { PgError } from '../postgres/sqlstate.ts';
 
+/**
+ * Chunks and bodies live outside the heap; what is inside is short-lived and small. Left to itself, the young generation
+ * grows to some hundred megabytes a thread before it is collected.
+ */
+const YOUNG_GENERATION_MB = 16;
+
 /** The file of a thread's entry, beside this one: `.ts` when the sources run, `.js` when they are built. */
 function entryUrl(name: string): URL {
   return new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
@@ -32,7 +38,12 @@ export class Thread<To extends { kind: string }, From extends FromThread> {
 
   constructor(name: string, workerData: object, transferList: readonly Transferable[]) {
     this.name = name;
-    this.#worker = new Worker(entryUrl(`${name}-thread`), { name, workerData, transferList: [...transferList] });
+    this.#worker = new Worker(entryUrl(`${name}-thread`), {
+      name,
+      workerData,
+      transferList: [...transferList],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
     const failure = Promise.withResolvers<never>();
     this.failed = failure.promise;
     this.failed.catch(() => undefined);

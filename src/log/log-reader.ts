@@ -35,7 +35,10 @@ export class LogReader {
 
   /** Opens the log that a `ChangeLog` has made at `path`. */
   static open(path: string): LogReader {
-    return new LogReader(new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS }));
+    const db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+    // Chunks are read once, one after the other; delivery keeps those it needs again.
+    db.pragma('cache_size = -1024');
+    return new LogReader(db);
   }
 
   close(): void {

@@ -36,7 +36,7 @@ const receiverPort = await new Promise<number>((resolve) =>
 );
 const url = `http://127.0.0.1:${receiverPort}/`;
 
-/** What the receiver has counted: requests, events (by the header the bench's clients and walhook both send), bytes. */
+/** What the receiver has counted. */
 async function counted(): Promise<{ requests: number; bytes: number; sample: string }> {
   return (await (await fetch(`${url}counted`)).json()) as { requests: number; bytes: number; sample: string };
 }
@@ -95,6 +95,7 @@ try {
     );
     while (Number((await status()).get('events_captured')) < before + events)
       await new Promise((r) => setTimeout(r, 100));
+    const requestsBefore = (await counted()).requests;
     const delivered = Number((await status()).get('events_delivered'));
     const started = performance.now();
     await client.query('ALTER CDC STREAM bench RESUME');
@@ -102,7 +103,9 @@ try {
       await new Promise((r) => setTimeout(r, 20));
     const seconds = (performance.now() - started) / 1000;
     ours.push(events / seconds);
-    const { sample } = await counted();
+    const { sample, requests } = await counted();
+    const seen = requests - requestsBefore;
+    if (seen * batch < events) throw new Error(`the receiver has seen ${seen} requests only`);
     peer.push(await undiciAlone(Math.ceil(events / batch), sample));
     console.log(
       `round ${round + 1}: walhook ${ours.at(-1)!.toFixed(0)} events/s, undici alone ${peer.at(-1)!.toFixed(0)} events/s`,
