@@ -10,7 +10,7 @@ import type { UpstreamConfig } from '../upstream/upstream-config.ts';
 import { confirmableLsn } from './confirm.ts';
 import { CaptureFault, faultOf } from './fault.ts';
 import { checkBeforeStreaming } from './guards.ts';
-import { Intake, type ChunkSink } from './intake.ts';
+import { Intake, type ChunkSink, type IntakeCounts } from './intake.ts';
 import { liveness, statusIntervalMs } from './liveness.ts';
 import { ReplicationConnection } from './replication-connection.ts';
 import { findSlot } from './slot.ts';
@@ -186,7 +186,7 @@ class Stream {
     this.#ended.promise.catch(() => undefined);
   }
 
-  get counts(): { readonly changes: number; readonly transactions: number } {
+  get counts(): IntakeCounts {
     return this.#intake.counts;
   }
 

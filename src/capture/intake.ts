@@ -23,6 +23,12 @@ export interface ChunkSink {
   onDiscarded(firstChunkId: number): void;
 }
 
+/** Changes, and transactions that have ended. */
+export interface IntakeCounts {
+  readonly changes: number;
+  readonly transactions: number;
+}
+
 export interface IntakeOptions {
   readonly log: ChangeLog;
   readonly sink: ChunkSink;
@@ -54,7 +60,8 @@ export class Intake {
   #isIdleCheckDue = false;
   #isClosed = false;
   #cancelAgeing: Cancel | null = null;
-  #changes = 0;
+  #appended: IntakeCounts = { changes: 0, transactions: 0 };
+  #durable: IntakeCounts = { changes: 0, transactions: 0 };
 
   constructor(options: IntakeOptions) {
     this.#log = options.log;
@@ -90,9 +97,9 @@ export class Intake {
     return this.#builder.isTransactionOpen;
   }
 
-  /** Changes and whole transactions that this connection has brought into the log. */
-  get counts(): { readonly changes: number; readonly transactions: number } {
-    return { changes: this.#changes, transactions: this.#builder.transactions };
+  /** What this connection has brought into the log, durably. */
+  get counts(): IntakeCounts {
+    return this.#durable;
   }
 
   /** Whether the server asked for a status since this was last called. */
@@ -171,7 +178,7 @@ export class Intake {
     if (this.#firstAppended === 0) this.#firstAppended = header.id;
     this.#lastAppended = header.id;
     this.#appendedLsn = header.confirmLsn;
-    this.#changes += header.changes;
+    this.#appended = { changes: this.#appended.changes + header.changes, transactions: this.#builder.transactions };
     this.#sink.onChunk(header, this.#sink.wantsData() ? ownCopy(draft.data) : null, relationMessages);
   }
 
@@ -180,6 +187,7 @@ export class Intake {
     this.#log.commit();
     const last = this.#lastAppended;
     this.#firstAppended = this.#lastAppended = 0;
+    this.#durable = this.#appended;
     if (this.#appendedLsn > this.#durableLsn) this.#durableLsn = this.#appendedLsn;
     this.#sink.onDurable(last);
     this.#onDurable();

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import type pg from 'pg';
@@ -87,6 +88,15 @@ export function loggedIds(folder: string): number[] {
   const ids: number[] = [];
   for (const { message } of readLog(folder)) if (message.tag === 'insert') ids.push(Number(message.new['id']));
   return ids;
+}
+
+/** Asserts that the log's inserts are 1, 2, … `count`: nothing missing, nothing twice, in order. */
+export function assertSequence(folder: string, count: number): void {
+  // Not deepEqual: its account of a difference between arrays of this size takes minutes and gigabytes.
+  const ids = loggedIds(folder);
+  const wrong = ids.findIndex((id, index) => id !== index + 1);
+  if (wrong !== -1) assert.fail(`after ${wrong} comes ${ids[wrong]} (of ${ids.length}, expected ${count})`);
+  assert.equal(ids.length, count);
 }
 
 /** Arms `table` on the server that `admin` is connected to; returns the start LSN. */
