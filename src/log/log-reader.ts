@@ -3,6 +3,7 @@ import { comparePositions, type Position } from '../model/change.ts';
 import type { Lsn } from '../postgres/lsn.ts';
 import { HEADER_COLUMNS, lastOf, rowToHeader, type HeaderRow } from './chunk-rows.ts';
 import type { Chunk, ChunkHeader } from './chunk.ts';
+import { limitCache } from './schema.ts';
 
 /** Relation messages kept in memory; the oldest goes first. */
 const CACHED_RELATIONS = 1_000;
@@ -36,8 +37,7 @@ export class LogReader {
   /** Opens the log that a `ChangeLog` has made at `path`. */
   static open(path: string): LogReader {
     const db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
-    // Chunks are read once, one after the other; delivery keeps those it needs again.
-    db.pragma('cache_size = -1024');
+    limitCache(db);
     return new LogReader(db);
   }
 

@@ -15,6 +15,18 @@ const PAGE_BYTES = 32_768;
 /** The write-ahead log goes into the file every 8 MiB: a pause of some 6 ms instead of 20 every 32 MiB. */
 const CHECKPOINT_PAGES = (8 * 1024 * 1024) / PAGE_BYTES;
 
+/*
+  SQLite turns the cache's limit into a number of pages while it still takes pages for 4 KiB, so that with ours the
+  default of 16 MB becomes 128 MB; said again once the file is open, it is what it says. Chunks are written once and read
+  once or twice: a cache of 4 MiB serves both.
+*/
+const CACHE_KIB = 4_096;
+
+/** Settings of any connection, once the file is open. */
+export function limitCache(db: Database): void {
+  db.pragma(`cache_size = -${CACHE_KIB}`);
+}
+
 /** Migration n takes the file from format n to n + 1. Never edit one that was released; add the next. */
 const MIGRATIONS: readonly string[] = [
   `
@@ -72,11 +84,10 @@ export function prepareForWriting(db: Database): void {
     throw new LogFormatError(`${db.name} is not a log of walhook`);
   }
   db.pragma('journal_mode = WAL');
-  // What is written is not read again here: the default of 16 MB would only be filled.
-  db.pragma('cache_size = -2048');
   // FULL: a commit is on disk when COMMIT returns, and only then is it confirmed to Postgres.
   db.pragma('synchronous = FULL');
   db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+  limitCache(db);
   migrate(db);
 }
 
