@@ -30,11 +30,13 @@ export interface ArmRequest extends CaptureNames {
 export async function armTable(admin: pg.ClientBase, request: ArmRequest): Promise<Lsn> {
   const { slotName, publicationName, tableOid, isFirst } = request;
   try {
+    const slot = await findSlot(admin, slotName);
+    if (slot === null && !isFirst) throw slotMissing(slotName);
     await requireReplicaIdentity(admin, tableOid);
     // The publication before the slot, and the table before the position: each is looked up as it was at a change.
     await ensurePublication(admin, publicationName);
     await addTable(admin, publicationName, tableOid);
-    await requireSlot(admin, slotName, isFirst);
+    if (slot === null) await createSlot(admin, slotName);
     const { rows } = await admin.query<{ lsn: string }>('SELECT pg_catalog.pg_current_wal_insert_lsn()::text AS lsn');
     return must(parseLsn(rows[0]?.lsn ?? ''), 'the server has a position');
   } catch (error) {
@@ -61,15 +63,11 @@ export async function dropAll(admin: pg.ClientBase, { slotName, publicationName 
   }
 }
 
-async function requireSlot(admin: pg.ClientBase, slotName: string, isFirst: boolean): Promise<void> {
-  const slot = await findSlot(admin, slotName);
-  if (slot === null && isFirst) await createSlot(admin, slotName);
-  if (slot === null && !isFirst) {
-    throw new PgError('object_not_in_prerequisite_state', `the replication slot ${slotName} does not exist any more`, {
-      detail: 'Changes of the existing streams were lost with it.',
-      hint: 'Drop the existing streams and create them again.',
-    });
-  }
+function slotMissing(slotName: string): PgError {
+  return new PgError('object_not_in_prerequisite_state', `the replication slot ${slotName} does not exist any more`, {
+    detail: 'Changes of the existing streams were lost with it.',
+    hint: 'Drop the existing streams and create them again.',
+  });
 }
 
 /*

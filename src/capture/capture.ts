@@ -12,6 +12,7 @@ import { CaptureFault, faultOf } from './fault.ts';
 import { checkBeforeStreaming } from './guards.ts';
 import { Intake, type ChunkSink, type IntakeCounts } from './intake.ts';
 import { liveness, statusIntervalMs } from './liveness.ts';
+import { hasPublication } from './publication.ts';
 import { ReplicationConnection } from './replication-connection.ts';
 import { findSlot } from './slot.ts';
 import { standbyStatusFrame } from './standby-status.ts';
@@ -112,7 +113,7 @@ export class Capture implements Service {
 
   /** Asks and checks what has to be known before the stream begins; returns `wal_sender_timeout` in ms. */
   async #prepare(connection: ReplicationConnection): Promise<number> {
-    const { upstream, slotName, log } = this.#options;
+    const { upstream, slotName, publicationName, log } = this.#options;
     const system = await connection.identifySystem();
     const facts = await askServer(connection.session);
     const slot = await findSlot(connection.session, slotName);
@@ -125,6 +126,8 @@ export class Capture implements Service {
       flushLsn: system.flushLsn,
       slotName,
       slot,
+      publicationName,
+      hasPublication: await hasPublication(connection.session, publicationName),
       logged,
       logEnd: log.end(),
     });

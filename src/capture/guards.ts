@@ -13,6 +13,8 @@ export interface GuardInput {
   readonly flushLsn: Lsn;
   readonly slotName: string;
   readonly slot: SlotState | null;
+  readonly publicationName: string;
+  readonly hasPublication: boolean;
   /** The server and database of which the log has changes; null for a log that never had any. */
   readonly logged: SourceIdentity | null;
   readonly logEnd: LogEnd;
@@ -26,7 +28,7 @@ const START_OVER = 'Drop the streams and create them again; what was missed has 
  */
 export function checkBeforeStreaming(input: GuardInput): CaptureFault | null {
   if (input.walLevel !== 'logical') return walLevelFault(input.walLevel);
-  return checkHistory(input) ?? checkSlot(input);
+  return checkHistory(input) ?? checkSlot(input) ?? checkPublication(input);
 }
 
 function checkHistory({ reached, logged, flushLsn, logEnd }: GuardInput): CaptureFault | null {
@@ -73,6 +75,16 @@ function checkSlot({ slot, slotName, databaseName, logEnd }: GuardInput): Captur
     'slot-ahead',
     `the replication slot ${slotName} stands at ${formatLsn(slot.confirmedLsn)}, past ` +
       `${formatLsn(logEnd.confirmLsn)}, up to where the log is complete: somebody else has moved it, or made it anew`,
+    START_OVER,
+  );
+}
+
+/** From version 18 on a server whose publication is gone sends nothing and says so in its own log only. */
+function checkPublication({ hasPublication, publicationName }: GuardInput): CaptureFault | null {
+  if (hasPublication) return null;
+  return new CaptureFault(
+    'publication-missing',
+    `the publication ${publicationName} does not exist any more`,
     START_OVER,
   );
 }

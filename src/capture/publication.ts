@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { qualify, quoteIdentifier } from '../postgres/identifier.ts';
+import { qualify, quoteIdentifier, quoteLiteral } from '../postgres/identifier.ts';
 import { PgError, SQLSTATE } from '../postgres/sqlstate.ts';
 
 /** The publication's name, unless a DBA has made another. */
@@ -10,14 +10,19 @@ export const PUBLICATION = 'walhook';
  * as the server looks for it in the catalog as it was at the slot's position.
  */
 export async function ensurePublication(admin: pg.ClientBase, name: string): Promise<void> {
-  const { rowCount } = await admin.query('SELECT FROM pg_catalog.pg_publication WHERE pubname = $1', [name]);
-  if (rowCount !== 0) return;
+  if (await hasPublication(admin, name)) return;
   try {
     await admin.query(`CREATE PUBLICATION ${quoteIdentifier(name)} WITH (publish_via_partition_root = true)`);
   } catch (error) {
     // Somebody else was quicker.
     if ((error as { code?: unknown }).code !== SQLSTATE.duplicate_object) throw error;
   }
+}
+
+/** Also for a walsender, which takes no parameters. */
+export async function hasPublication(client: pg.ClientBase, name: string): Promise<boolean> {
+  const sql = `SELECT FROM pg_catalog.pg_publication WHERE pubname = ${quoteLiteral(name)}`;
+  return (await client.query(sql)).rowCount === 1;
 }
 
 export async function dropPublication(admin: pg.ClientBase, name: string): Promise<void> {

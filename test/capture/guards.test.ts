@@ -20,6 +20,8 @@ const healthy: GuardInput = {
   flushLsn: 1_000n,
   slotName: 'walhook_1',
   slot,
+  publicationName: 'walhook',
+  hasPublication: true,
   logged: { systemId: '1', databaseOid: 5 },
   logEnd: { lastId: 3, last: null, open: null, confirmLsn: 200n },
 };
@@ -44,6 +46,7 @@ test('the stream begins only where it continues the log', () => {
     ['the slot was invalidated', { slot: { ...slot, isInvalidated: true, walStatus: 'lost' } }, 'slot-lost'],
     ['the slot is of another plugin', { slot: { ...slot, plugin: 'test_decoding' } }, 'slot-unfit'],
     ['the slot is of another database', { slot: { ...slot, database: 'other' } }, 'slot-unfit'],
+    ['the publication is gone', { hasPublication: false }, 'publication-missing'],
     ['the slot was moved on', { slot: { ...slot, confirmedLsn: 201n } }, 'slot-ahead'],
   ];
   for (const [name, change, reason] of cases) {
