@@ -17,6 +17,10 @@ import { ReplicationConnection } from './replication-connection.ts';
 import { findSlot } from './slot.ts';
 import { standbyStatusFrame } from './standby-status.ts';
 
+/** From the first packet to the server's answer that the stream begins. */
+const START_TIMEOUT_MS = 30_000;
+/** For the last status to leave when capture stops. */
+const FINISH_TIMEOUT_MS = 1_000;
 /** After a commit, a status goes out unless one did so this recently. */
 const STATUS_AFTER_COMMIT_MS = 1_000;
 
@@ -90,24 +94,44 @@ export class Capture implements Service {
 
   async #connectAndStream(signal: AbortSignal): Promise<void> {
     const { upstream, slotName, publicationName, log, sink, clock, logger } = this.#options;
-    const connection = await ReplicationConnection.open(upstream, signal);
-    let stream: Stream | null = null;
+    const connection = ReplicationConnection.to(upstream);
     try {
-      const walSenderTimeoutMs = await this.#prepare(connection);
-      stream = new Stream({ connection, log, sink, clock, walSenderTimeoutMs });
-      this.#stream = stream;
-      await connection.start(slotName, publicationName, log.end().confirmLsn, stream);
+      const stream = await this.#inTime(connection, signal, async () => {
+        await connection.open();
+        const walSenderTimeoutMs = await this.#prepare(connection);
+        const next = new Stream({ connection, log, sink, clock, walSenderTimeoutMs });
+        this.#stream = next;
+        await connection.start(slotName, publicationName, log.end().confirmLsn, next);
+        return next;
+      });
       this.#state = 'streaming';
       this.#fault = null;
       logger.info({ slot: slotName, from: formatLsn(log.end().confirmLsn) }, 'streaming');
       await stream.run(signal);
     } finally {
-      stream?.close();
       connection.close();
-      this.#noteStream();
-      this.#changes += stream?.counts.changes ?? 0;
-      this.#transactions += stream?.counts.transactions ?? 0;
-      this.#stream = null;
+      this.#endStream();
+    }
+  }
+
+  /** Waits for the server, but neither for ever nor once the signal aborts: closing the connection ends every wait. */
+  async #inTime<T>(connection: ReplicationConnection, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    let isLate = false;
+    const close = (): void => connection.close();
+    const cancel = this.#options.clock.after(START_TIMEOUT_MS, () => {
+      isLate = true;
+      close();
+    });
+    signal.addEventListener('abort', close);
+    try {
+      signal.throwIfAborted();
+      return await work();
+    } catch (error) {
+      if (!isLate) throw error;
+      throw new CaptureFault('silent', 'the server did not begin to stream in time', null, error);
+    } finally {
+      cancel();
+      signal.removeEventListener('abort', close);
     }
   }
 
@@ -137,6 +161,16 @@ export class Capture implements Service {
     if (slot !== null) log.confirm(slot.confirmedLsn);
     this.#upstreamLsn = system.flushLsn;
     return facts.walSenderTimeoutMs;
+  }
+
+  #endStream(): void {
+    const stream = this.#stream;
+    if (stream === null) return;
+    stream.close();
+    this.#noteStream();
+    this.#changes += stream.counts.changes;
+    this.#transactions += stream.counts.transactions;
+    this.#stream = null;
   }
 
   /** Keeps what the stream knows, so that it is still known when the stream has ended. */
@@ -226,10 +260,16 @@ class Stream {
       if (signal.aborted) onAbort();
       await Promise.race([this.#ended.promise, aborted.promise]);
       this.#intake.flush();
-      await this.#connection.finish(this.#statusFrame(false));
+      await this.#finish();
     } finally {
       signal.removeEventListener('abort', onAbort);
     }
+  }
+
+  async #finish(): Promise<void> {
+    const cancel = this.#clock.after(FINISH_TIMEOUT_MS, () => this.#connection.close());
+    await this.#connection.finish(this.#statusFrame(false));
+    cancel();
   }
 
   close(): void {

@@ -7,8 +7,8 @@ import { FRAME, PgoutputError, readBegin, readCommitEndLsn, TAG } from '../postg
 import { CaptureFault } from './fault.ts';
 import { RelationTracker } from './relation-tracker.ts';
 
-/** A buffer's size: a chunk is cut at half of it, and one read brings no more than 64 KiB. */
-const BUFFER_BYTES = 512 * 1024;
+/** A buffer's size: less than a chunk (256 KiB) waits when a read comes, which brings at most as much; the rest is slack. */
+const BUFFER_BYTES = 768 * 1024;
 
 /** The largest frame we take: SQLite stores blobs of up to 10^9 bytes. */
 const MAX_FRAME_BYTES = 900_000_000;

@@ -38,7 +38,6 @@ const ERROR_RESPONSE = 0x45;
 export class ReplicationConnection {
   readonly #client: pg.Client;
   readonly #reads: StaticReads | null;
-  #isStarted = false;
   #failure: Error | null = null;
 
   private constructor(client: pg.Client, reads: StaticReads | null) {
@@ -49,26 +48,18 @@ export class ReplicationConnection {
     });
   }
 
-  /** Rejects with pg's errors. */
-  static async open(upstream: UpstreamConfig, signal: AbortSignal): Promise<ReplicationConnection> {
+  /** For `open`; nothing is done yet. */
+  static to(upstream: UpstreamConfig): ReplicationConnection {
     const config = { ...clientConfig(upstream), replication: 'database' };
     // TLS reads from the socket itself; there the bytes come as Node has them.
     const reads = upstream.ssl === false ? new StaticReads() : null;
     const client = new pg.Client({ ...config, ...(reads && { stream: () => reads.socket }) } as pg.ClientConfig);
-    const connection = new ReplicationConnection(client, reads);
-    const abort = (): void => connection.close();
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      signal.throwIfAborted();
-      await client.connect();
-      signal.throwIfAborted();
-      return connection;
-    } catch (error) {
-      connection.close();
-      throw error;
-    } finally {
-      signal.removeEventListener('abort', abort);
-    }
+    return new ReplicationConnection(client, reads);
+  }
+
+  /** Connects and logs in. Rejects with pg's errors, also when `close` is called meanwhile. */
+  async open(): Promise<void> {
+    await this.#client.connect();
   }
 
   /** For questions, before `start`. A walsender knows the simple protocol only: no parameters. */
@@ -93,7 +84,6 @@ export class ReplicationConnection {
    */
   start(slotName: string, publicationName: string, lsn: Lsn, receiver: StreamReceiver): Promise<void> {
     const socket = this.#socket;
-    this.#isStarted = true;
     socket.removeAllListeners('data');
     return new Promise((resolve, reject) => {
       let preamble: Preamble | null = new Preamble();
@@ -145,10 +135,12 @@ export class ReplicationConnection {
     });
   }
 
-  /** Closes at once. The server's side ends when it notices; nothing is lost by that, as what counts is confirmed. */
+  /**
+   * Closes at once; whatever waits for the server rejects. The server's side ends when it notices; nothing is lost by
+   * that, as only what is durable was confirmed.
+   */
   close(): void {
-    if (this.#isStarted) this.#socket.destroy();
-    else void this.#client.end().catch(() => undefined);
+    this.#socket.destroy();
   }
 
   #lost(): Error {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import type pg from 'pg';
 import { PgoutputPlugin } from 'pg-logical-replication';
-import { systemClock } from '../../src/base/clock.ts';
+import { systemClock, type Clock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { supervise } from '../../src/base/service.ts';
@@ -120,6 +120,7 @@ export interface CaptureSettings {
   readonly slotName?: string;
   /** Connect again after a fault that allows it. */
   readonly reconnects?: boolean;
+  readonly clock?: Clock;
 }
 
 /** Runs capture into a log in `folder`, until the file's tests are done. */
@@ -131,7 +132,7 @@ export function startCapture(url: string, folder: string, settings: CaptureSetti
     publicationName: PUBLICATION,
     log,
     sink: settings.sink ?? ignoringSink,
-    clock: systemClock,
+    clock: settings.clock ?? systemClock,
     logger: silentLogger,
   });
   const controller = new AbortController();

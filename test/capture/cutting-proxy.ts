@@ -10,15 +10,15 @@ export interface CuttingProxy {
   silence(): void;
   /** Cuts each connection after this many bytes from the server; null: never. */
   cutAfter(bytes: number | null): void;
-  readonly connections: number;
+  /** Passes only this many bytes from the server on each connection, and then nothing; null: all. */
+  silenceAfter(bytes: number | null): void;
 }
 
 export async function startProxy(serverPort: number): Promise<CuttingProxy> {
   const pairs = new Set<[Socket, Socket]>();
   let limit: number | null = null;
-  let connections = 0;
+  let silenceLimit: number | null = null;
   const server = createServer((client) => {
-    connections++;
     const upstream = connect(serverPort, '127.0.0.1');
     const pair: [Socket, Socket] = [client, upstream];
     pairs.add(pair);
@@ -30,6 +30,7 @@ export async function startProxy(serverPort: number): Promise<CuttingProxy> {
     upstream.on('data', (bytes: Buffer) => {
       passed += bytes.length;
       if (limit !== null && passed > limit) return cutPair();
+      if (silenceLimit !== null && passed > silenceLimit) return;
       if (!client.write(bytes)) upstream.pause();
     });
     client.on('drain', () => upstream.resume());
@@ -60,8 +61,8 @@ export async function startProxy(serverPort: number): Promise<CuttingProxy> {
     cutAfter(bytes) {
       limit = bytes;
     },
-    get connections() {
-      return connections;
+    silenceAfter(bytes) {
+      silenceLimit = bytes;
     },
   };
 }

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemClock, type Clock } from '../../src/base/clock.ts';
 import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
 import {
   arm,
   assertSequence,
   eventually,
+  faultOfRun,
   slotIsFree,
   SLOT,
   startCapture,
@@ -96,6 +98,26 @@ test('a line that falls silent is noticed after twice the timeout', async () => 
   await running.stop();
   assert.equal(running.faults[0]?.reason, 'silent');
   assertSequence(folder, 2);
+  await slotIsFree(admin);
+  await admin.query(`SELECT pg_drop_replication_slot('${SLOT}')`);
+});
+
+test('a server that falls silent before the stream begins is given up, and stopping does not wait for it', async () => {
+  const admin = await tableWithSlot('mute');
+  const folder = temporaryFolder();
+  const hasty: Clock = { ...systemClock, after: (delayMs, run) => systemClock.after(delayMs / 100, run) };
+  // At the password, among the questions, at the start.
+  for (const bytes of [0, 60, 700, 1_200, 1_700]) {
+    proxy.silenceAfter(bytes);
+    const running = startCapture(proxyUrl, folder, { clock: hasty });
+    assert.equal((await faultOfRun(running)).kind, 'reconnect', `after ${bytes} bytes`);
+    await running.stop();
+  }
+  const patient = startCapture(proxyUrl, folder);
+  await eventually('it connects', () => patient.capture.status().state === 'connecting');
+  await patient.stop();
+  assert.deepEqual(patient.faults, []);
+  proxy.silenceAfter(null);
   await slotIsFree(admin);
   await admin.query(`SELECT pg_drop_replication_slot('${SLOT}')`);
 });
