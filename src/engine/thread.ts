@@ -1,12 +1,13 @@
-import { Worker, type MessagePort, type Transferable } from 'node:worker_threads';
+import { Worker, type MessagePort, type ResourceLimits, type Transferable } from 'node:worker_threads';
 import { must } from '../base/assert.ts';
 import { PgError } from '../postgres/sqlstate.ts';
 
 /**
- * Chunks and bodies live outside the heap; what is inside is short-lived and small. Left to itself, the young generation
- * grows to some hundred megabytes a thread before it is collected.
+ * Chunks and bodies live outside the heap; what is inside is short-lived and small, apart from the events that wait,
+ * whose number is limited. V8 sizes its generations by what they may become: with the machine's default it lets some
+ * hundred megabytes more of garbage stand before it collects.
  */
-const YOUNG_GENERATION_MB = 16;
+const HEAP_LIMITS: ResourceLimits = { maxYoungGenerationSizeMb: 12, maxOldGenerationSizeMb: 1_024 };
 
 /** The file of a thread's entry, beside this one: `.ts` when the sources run, `.js` when they are built. */
 function entryUrl(name: string): URL {
@@ -42,7 +43,7 @@ export class Thread<To extends { kind: string }, From extends FromThread> {
       name,
       workerData,
       transferList: [...transferList],
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+      resourceLimits: HEAP_LIMITS,
     });
     const failure = Promise.withResolvers<never>();
     this.failed = failure.promise;
