@@ -13,6 +13,7 @@ import { ChangeLog } from '../log/change-log.ts';
 import { LOG_FILE } from '../log/schema.ts';
 import { Metrics } from '../metrics/registry.ts';
 import { slotNameOf } from '../capture/slot.ts';
+import { EgressRuleError, parseEgressAllow } from '../sinks/webhook/address-guard.ts';
 import { parseUpstreamUrl, type UpstreamConfig } from '../upstream/upstream-config.ts';
 import { collectMetrics } from './collect-metrics.ts';
 import { version } from './version.ts';
@@ -42,6 +43,7 @@ export class Walhook {
     this.logger = createLogger(config.logLevel, logFormat);
     this.#catalog = Catalog.open(directory.file('catalog.db'), systemClock);
     const upstream = parseUpstreamUrl(config.upstream);
+    checkEgressAllow(config.egressAllow);
     const slotName = slotNameOf(this.#catalog.instanceId());
     this.#engine = new Engine({
       catalog: this.#catalog,
@@ -140,6 +142,16 @@ function resetLog(path: string): void {
     log.reset();
   } finally {
     log.close();
+  }
+}
+
+/** The delivery thread reads the entries; that they can be read is found out before anything starts. */
+function checkEgressAllow(entries: readonly string[]): void {
+  try {
+    parseEgressAllow(entries);
+  } catch (error) {
+    if (!(error instanceof EgressRuleError)) throw error;
+    throw new ConfigError([`--egress-allow: ${error.message}`]);
   }
 }
 
