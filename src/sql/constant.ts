@@ -30,7 +30,10 @@ export function stringValue(text: string, token: Token, complain: Complain): str
       if (text[at + 1] === "'" && at + 1 < token.end) {
         value.text("'", at);
         at += 2;
-      } else at = nextPart(text, at + 1, token.end);
+      } else {
+        value.partEnd(at);
+        at = nextPart(text, at + 1, token.end);
+      }
     } else if (character === '\\' && escapes) {
       at = readEscape(text, at, value, complain);
     } else {
@@ -124,6 +127,11 @@ class Value {
     if (code === 0 || code > 0x10ffff) throw this.#complain(offset, 'invalid Unicode escape value');
     if (code >= 0xd800 && code <= 0xdbff) this.#highSurrogate = code;
     else this.#parts.push(String.fromCodePoint(code));
+  }
+
+  /** A surrogate pair must stand in one part; the bytes of a character may be spread over several. */
+  partEnd(offset: number): void {
+    this.#noHalfPair(offset);
   }
 
   end(offset: number): string {

@@ -106,10 +106,11 @@ test('the log has what the peer library receives from a slot of its own, message
   const changes = theirs.map(({ message }) => describeChange(message)).filter((change) => change !== null);
   await eventually('all changes are captured', () => running.capture.status().changesCaptured === changes.length);
   await running.stop();
-  const ours = [...readLog(folder)].map(({ message }) => message);
+  // A walsender says again what a relation is whenever its cache was invalidated, by an autovacuum say.
+  const withoutRelations = (tags: readonly string[]): string[] => tags.filter((tag) => tag !== 'relation');
   assert.deepEqual(
-    ours.map(({ tag }) => tag),
-    theirs.map(({ message }) => message.tag),
+    withoutRelations([...readLog(folder)].map(({ message }) => message.tag)),
+    withoutRelations(theirs.map(({ message }) => message.tag)),
   );
   assert.deepEqual(loggedChanges(folder), changes);
 });

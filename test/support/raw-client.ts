@@ -118,7 +118,10 @@ export class RawClient {
   /** Resolves with what has come up to and with the `count`-th message of the type, and forgets it. */
   async until(type: string, count = 1): Promise<Received[]> {
     await this.#until(() => this.#count(type) >= count || this.isClosed, `${count} of ${type}`);
-    return this.take();
+    // What came with it in one read is of what comes next.
+    let left = count;
+    const last = this.received.findIndex((message) => message.type === type && --left === 0);
+    return last === -1 ? this.take() : this.received.splice(0, last + 1);
   }
 
   /** Resolves with what came before the end of the connection. */
