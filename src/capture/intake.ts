@@ -194,7 +194,10 @@ export class Intake {
   }
 
   #discard(): void {
-    if (this.#firstAppended === 0) return;
+    if (this.#firstAppended === 0) {
+      this.#log.rollback();
+      return;
+    }
     const first = this.#firstAppended;
     this.#firstAppended = this.#lastAppended = 0;
     this.#log.rollback();

@@ -86,6 +86,8 @@ export class Delivery implements Service {
 
   /** A chunk is appended, maybe not durable yet. Without its data it is read from the log once it is. */
   chunkAppended(header: ChunkHeader, data: Buffer | null, relationMessages: ReadonlyMap<number, Buffer> | null): void {
+    // Told late of what the log had when this began, and what is counted and read from there.
+    if (header.id <= this.#feed.lastId) return;
     const interested = new Set<StreamDelivery>();
     for (const { oid } of header.relations) {
       for (const stream of this.#byTable.get(oid) ?? []) interested.add(stream);
@@ -135,7 +137,12 @@ export class Delivery implements Service {
       this.#saving?.();
       await Promise.all([...this.#streams.values()].map((stream) => stream.close()));
     }
-    this.#save();
+    try {
+      this.#save();
+    } catch (err) {
+      // As after a crash: what could not be stored is sent again, with the ids it had.
+      this.#parts.logger.error({ err }, 'the last delivery progress could not be stored');
+    }
   }
 
   #add(definition: StreamDefinition): StreamDelivery {
@@ -158,7 +165,11 @@ export class Delivery implements Service {
       if (streams?.size === 0) this.#byTable.delete(oid);
     }
     void stream.close().catch((err: unknown) => this.#parts.logger.warn({ err }, 'closing a stream failed'));
-    this.#parts.store.remove(id);
+    try {
+      this.#parts.store.remove(id);
+    } catch (err) {
+      this.#parts.logger.warn({ err, streamId: id }, 'the state of a dropped stream could not be removed');
+    }
   }
 
   /** One pass over the log's headers for all new streams. */

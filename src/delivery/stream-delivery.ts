@@ -2,7 +2,7 @@ import type { Cancel, Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import type { ChunkHeader } from '../log/chunk.ts';
-import type { DeadLetter, LoadedProgress, ProgressChange, StoredRetry } from '../log/delivery-store.ts';
+import type { DeadLetter, LoadedProgress, ProgressChange, StoredRetry, PositionRange } from '../log/delivery-store.ts';
 import { comparePositions, type Position } from '../model/change.ts';
 import type { DeliveryStatus } from '../model/status.ts';
 import type { StreamDefinition, StreamOptions } from '../model/stream.ts';
@@ -14,6 +14,7 @@ import type { ChangeEvent } from './change-event.ts';
 import type { ChunkFeed } from './chunk-feed.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import { failedMembers, type RequestBuilder } from './request-builder.ts';
+import { acknowledgedRanges } from './acknowledged-ranges.ts';
 import { ResumePoint } from './resume-point.ts';
 import { Scheduler, type SchedulerOptions, type Settlement } from './scheduler.ts';
 import { SinkSlot } from './sink-slot.ts';
@@ -56,6 +57,8 @@ export class StreamDelivery implements ReaderTarget {
   readonly #deadLetters: DeadLetter[] = [];
   #definition: StreamDefinition;
   #haltedReason: string | null;
+  /** What an earlier life acknowledged beyond its cursor. */
+  readonly #storedRanges: readonly PositionRange[];
   #cursor: Position | null;
   #stopTimer: Cancel | null = null;
   #timerAtMs = Infinity;
@@ -78,7 +81,8 @@ export class StreamDelivery implements ReaderTarget {
     this.#scheduler = new Scheduler(schedulerOptions(definition.options), context.random, progress?.lastBatchId);
     if (this.#haltedReason !== null) this.#scheduler.halt();
     const retries = (loaded?.retries ?? []).map((stored) => ({ stored, batch: this.#restore(stored) }));
-    const resume = new ResumePoint(definition.startLsn, this.#cursor, progress?.acknowledged ?? [], retries);
+    this.#storedRanges = progress?.acknowledged ?? [];
+    const resume = new ResumePoint(definition.startLsn, this.#cursor, this.#storedRanges, retries);
     const first = context.feed.firstChunkEndingAfter(this.#cursor, definition.startLsn);
     this.#reader = new StreamReader(context.feed, definition, resume, first);
     this.#reader.countPartial();
@@ -180,10 +184,11 @@ export class StreamDelivery implements ReaderTarget {
       streamId: this.#definition.id,
       progress: {
         cursor: this.#cursor,
-        acknowledged: [...window.finishedRuns()].map(([first, last]) => ({
-          first: first.position,
-          last: last.position,
-        })),
+        acknowledged: acknowledgedRanges(
+          this.#storedRanges,
+          [...window.finishedRuns()].map(([first, last]) => ({ first: first.position, last: last.position })),
+          this.#cursor,
+        ),
         lastBatchId: this.#scheduler.lastBatchId,
         haltedReason: this.#haltedReason,
         counters: this.#statistics.counters(),

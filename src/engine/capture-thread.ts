@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import { must } from '../base/assert.ts';
 import { systemClock } from '../base/clock.ts';
-import { createLogger } from '../base/logger.ts';
+import { createLogger, type Logger } from '../base/logger.ts';
 import { systemRandom } from '../base/random.ts';
 import { supervise } from '../base/service.ts';
 import { Capture } from '../capture/capture.ts';
@@ -78,26 +78,27 @@ async function run(data: CaptureThreadData, main: MessagePort): Promise<void> {
   });
   data.peer.on('message', (message: DeliveryToCapture) => {
     if (message.kind === 'consumed') sink.consumed(message.bytes);
-    else trim(log, message.before);
+    else trim(log, message.before, logger);
   });
   post<FromCaptureThread>(main, { kind: 'ready' });
   await runUntilStopped(capture, stopping.signal, logger);
+  data.peer.removeAllListeners('message');
   log.close();
   data.peer.close();
   main.close();
 }
 
-/** Removes chunks a few at a time, so that capture is never held up for long. */
-function trim(log: ChangeLog, before: number): void {
-  if (log.trimBefore(before) > 0) setImmediate(() => trim(log, before));
+/** Removes chunks a few at a time, so that capture is never held up for long. What fails now is asked for again soon. */
+function trim(log: ChangeLog, before: number, logger: Logger): void {
+  try {
+    if (log.isOpen && log.trimBefore(before) > 0) setImmediate(() => trim(log, before, logger));
+  } catch (err) {
+    logger.warn({ err }, 'the log could not be trimmed');
+  }
 }
 
 /** Reconnects after what may mend itself; after anything else it waits, showing the fault, for an operator. */
-async function runUntilStopped(
-  capture: Capture,
-  signal: AbortSignal,
-  logger: ReturnType<typeof createLogger>,
-): Promise<void> {
+async function runUntilStopped(capture: Capture, signal: AbortSignal, logger: Logger): Promise<void> {
   const stopped = new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });

@@ -38,6 +38,7 @@ class DeliveryThread {
   #delivery: Delivery;
   /** Ends the present delivery, to begin another on what the log really has. */
   #restart = new AbortController();
+  readonly #held: CaptureToDelivery[] = [];
 
   constructor(data: DeliveryThreadData, main: MessagePort) {
     this.#data = data;
@@ -60,6 +61,7 @@ class DeliveryThread {
       if (this.#stopping.signal.aborted) break;
       this.#restart = new AbortController();
       this.#delivery = this.#createDelivery();
+      for (const message of this.#held.splice(0)) this.#fromCapture(message);
     }
     this.#reader.close();
     this.#store.close();
@@ -108,6 +110,10 @@ class DeliveryThread {
   }
 
   #fromCapture(message: CaptureToDelivery): void {
+    if (this.#restart.signal.aborted) {
+      this.#hold(message);
+      return;
+    }
     switch (message.kind) {
       case 'chunk': {
         const { header, data, relationMessages } = message;
@@ -127,10 +133,25 @@ class DeliveryThread {
     }
   }
 
+  /** While one delivery ends and the next is not there: kept for the next, which reads the bytes from the log. */
+  #hold(message: CaptureToDelivery): void {
+    if (message.kind === 'discarded') {
+      this.#held.length = 0;
+      return;
+    }
+    if (message.kind === 'chunk' && message.data) {
+      post<DeliveryToCapture>(this.#data.peer, { kind: 'consumed', bytes: message.data.byteLength });
+    }
+    this.#held.push(message.kind === 'chunk' ? { ...message, data: null, relationMessages: null } : message);
+  }
+
   #trimLater(): void {
     systemClock.after(TRIM_EVERY_MS, () => {
       if (this.#stopping.signal.aborted) return;
-      post<DeliveryToCapture>(this.#data.peer, { kind: 'trim', before: this.#delivery.lowestNeededChunk() });
+      // The ids that a delivery on its way out knows may have come to name other chunks.
+      if (!this.#restart.signal.aborted) {
+        post<DeliveryToCapture>(this.#data.peer, { kind: 'trim', before: this.#delivery.lowestNeededChunk() });
+      }
       this.#trimLater();
     });
   }

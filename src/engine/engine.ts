@@ -38,6 +38,7 @@ export class Engine implements StreamControl, Service {
   readonly #failed = Promise.withResolvers<never>();
   #pipeline: Pipeline | null = null;
   #stopping = false;
+  #signal: AbortSignal | null = null;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -46,7 +47,7 @@ export class Engine implements StreamControl, Service {
 
   /** Rejects when a thread of the data plane ends by itself: a bug, after which the process must end. */
   async run(signal: AbortSignal): Promise<void> {
-    const { catalog, clock, random, logger } = this.#options;
+    const { catalog } = this.#options;
     await this.#changes.run(async () => {
       if (catalog.streams().length > 0) await this.#startPipeline();
     });
@@ -54,13 +55,8 @@ export class Engine implements StreamControl, Service {
       if (signal.aborted) resolve();
       else signal.addEventListener('abort', () => resolve(), { once: true });
     });
-    const tidied = supervise(() => this.#changes.run(() => this.#tidyUpstream()), signal, {
-      name: 'upstream clean-up',
-      backoff: CLEAN_UP_BACKOFF,
-      clock,
-      random,
-      logger,
-    });
+    this.#signal = signal;
+    this.#tidySoon();
     try {
       await Promise.race([aborted, this.#failed.promise]);
     } finally {
@@ -69,7 +65,6 @@ export class Engine implements StreamControl, Service {
         await this.#pipeline?.stop();
         this.#pipeline = null;
       });
-      await tidied;
     }
   }
 
@@ -146,10 +141,12 @@ export class Engine implements StreamControl, Service {
         await this.#stopPipeline();
         await this.#clearUpstream().catch((err: unknown) => {
           logger.warn({ err }, 'the slot and the publication could not be dropped yet');
+          this.#tidySoon();
         });
       } else {
         await source.publishOnly(this.#tables()).catch((err: unknown) => {
           logger.warn({ err }, 'the publication could not be narrowed yet');
+          this.#tidySoon();
         });
       }
       return notices;
@@ -206,8 +203,22 @@ export class Engine implements StreamControl, Service {
     catalog.isArmed = false;
   }
 
+  /** Tries until it is done, so that nothing of ours holds back WAL for nobody. */
+  #tidySoon(): void {
+    const { clock, random, logger } = this.#options;
+    if (this.#signal === null) return;
+    void supervise(() => this.#changes.run(() => this.#tidyUpstream()), this.#signal, {
+      name: 'upstream clean-up',
+      backoff: CLEAN_UP_BACKOFF,
+      clock,
+      random,
+      logger,
+    });
+  }
+
   /** What a crash between a definition's change and the upstream's may have left: settled once at the start. */
   async #tidyUpstream(): Promise<void> {
+    if (this.#stopping) return;
     const { catalog, source } = this.#options;
     if (catalog.streams().length === 0) await this.#clearUpstream();
     else await source.publishOnly(this.#tables());

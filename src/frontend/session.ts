@@ -220,10 +220,10 @@ export class Session {
   /** Closing with data unread would reset the connection and lose what the client has not read: it goes first. */
   #closeClient(): void {
     const client = this.#client;
-    client.end(() => {
-      const stop = this.#context.clock.after(this.#context.limits.lingerMs, () => client.destroy());
-      client.once('close', stop);
-    });
+    // Counted from here and not from when all is written: a client that does not read would never let that happen.
+    const stop = this.#context.clock.after(this.#context.limits.lingerMs, () => client.destroy());
+    client.once('close', stop);
+    client.end();
     client.resume();
   }
 

@@ -71,6 +71,8 @@ export class ChangeLog {
   #newestRelations: Map<number, NewestRelation>;
   #firstId: number;
   #lastId: number;
+  /** Chunks wait for `commit`. */
+  #hasAppended = false;
 
   private constructor(db: Database.Database) {
     this.#db = db;
@@ -99,6 +101,10 @@ export class ChangeLog {
     }
   }
 
+  get isOpen(): boolean {
+    return this.#db.open;
+  }
+
   close(): void {
     this.#db.close();
   }
@@ -119,7 +125,18 @@ export class ChangeLog {
 
   /** Adds a chunk, which `commit` then makes durable with the others since the last one. The data is copied. */
   append(draft: ChunkDraft): AppendedChunk {
+    try {
+      return this.#append(draft);
+    } catch (error) {
+      // A failed statement may have taken the transaction with it: what is remembered must be what the file has.
+      this.rollback();
+      throw error;
+    }
+  }
+
+  #append(draft: ChunkDraft): AppendedChunk {
     if (!this.#db.inTransaction) this.#begin.run();
+    this.#hasAppended = true;
     const relationMessages = new Map<number, Buffer>();
     const relations = draft.relations.map(({ oid, definition, changes }): ChunkRelation => {
       if (definition === null) return { oid, version: null, changes };
@@ -145,9 +162,11 @@ export class ChangeLog {
 
   /** Makes everything appended durable; nothing of it is there if this throws. */
   commit(): void {
-    if (!this.#db.inTransaction) return;
+    if (!this.#hasAppended) return;
     try {
+      // SQLite rolls back by itself when the disk is full; COMMIT then fails, as it must.
       this.#commit.run();
+      this.#hasAppended = false;
     } catch (error) {
       this.rollback();
       throw error;
@@ -156,6 +175,7 @@ export class ChangeLog {
 
   /** Takes back what was appended since the last commit. */
   rollback(): void {
+    this.#hasAppended = false;
     if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
     this.#load();
   }
@@ -184,6 +204,8 @@ export class ChangeLog {
    * Returns how many it removed: fewer than were asked for means that there is more to do.
    */
   trimBefore(chunkId: number): number {
+    // Not within a transaction of chunks: a failure here must not take them with it.
+    if (this.#db.inTransaction) return 0;
     const until = Math.min(chunkId, this.#lastId, this.#firstId + TRIM_CHUNKS);
     let removed = 0;
     if (this.#firstId > 0 && until > this.#firstId) {

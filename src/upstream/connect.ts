@@ -38,6 +38,8 @@ export interface AdminLimits {
   readonly lockTimeoutMs: number;
 }
 
+const UNREACHABLE_AFTER_MS = 5_000;
+
 const ADMIN_LIMITS: AdminLimits = { statementTimeoutMs: 30_000, lockTimeoutMs: 10_000 };
 
 /**
@@ -49,6 +51,8 @@ export async function openAdmin(upstream: UpstreamConfig, limits: AdminLimits = 
     ...clientConfig(upstream),
     statement_timeout: limits.statementTimeoutMs,
     lock_timeout: limits.lockTimeoutMs,
+    // A server that cannot be reached any more does not keep its own time limit.
+    query_timeout: limits.statementTimeoutMs + UNREACHABLE_AFTER_MS,
   });
   // The connection may break while nobody waits for an answer; the next query then fails and says so.
   client.on('error', () => undefined);
@@ -66,6 +70,7 @@ export async function withAdmin<T>(
   try {
     return await use(admin);
   } finally {
-    await admin.end().catch(() => undefined);
+    // Not waited for: a server that is gone does not say goodbye.
+    void admin.end().catch(() => undefined);
   }
 }
