@@ -219,6 +219,44 @@ test('after a restart only what was not acknowledged is sent, with the same ids 
   await after.stop();
 });
 
+test('what one life acknowledged behind a failing key is not sent again by any later one', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 10);
+  chunks.cut();
+  const path = join(temporaryFolder(), 'delivery.db');
+  const sent: number[][] = [];
+  for (let life = 0; life < 4; life++) {
+    const on = new Stage(chunks.chunks, path);
+    on.sink.answer = ({ body }) =>
+      body.includes('"id":4,')
+        ? { class: 'transient', status: 500, code: 'http_500', reason: 'HTTP 500', retryAfterMs: null }
+        : { class: 'ok', status: 200, failed: [] };
+    on.configure(streamDefinition());
+    await on.clock.advance(100);
+    await on.stop();
+    sent.push(on.sink.events().map(({ after }) => after.id));
+    insertRows(chunks, 11 + life, 1);
+    chunks.cut();
+  }
+  const others = sent.flat().filter((id) => id !== 4);
+  assert.deepEqual(others, [1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
+});
+
+test('a chunk that the log had before delivery began is neither counted nor sent twice', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 5);
+  const chunk = chunks.cut();
+  const on = stage(chunks.chunks);
+  on.configure(streamDefinition());
+  on.delivery.chunkAppended(chunk.header, chunk.data, chunk.relationMessages);
+  on.delivery.durable(1);
+  assert.equal(on.delivery.status()[0]!.pendingEvents, 5);
+  await on.clock.advance(100);
+  assert.equal(on.sink.sent.length, 5);
+  assert.equal(on.delivery.status()[0]!.pendingEvents, 0);
+  await on.stop();
+});
+
 test('410 halts the stream with its reason and keeps the events; pause and resume start it again', async () => {
   const chunks = writer();
   insertRows(chunks, 1, 3);
