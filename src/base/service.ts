@@ -11,6 +11,14 @@ export interface Service {
   run(signal: AbortSignal): Promise<void>;
 }
 
+/** Resolves when the signal aborts; at once where it has. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
 export interface SuperviseOptions {
   readonly name: string;
   readonly backoff: Backoff;

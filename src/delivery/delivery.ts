@@ -1,7 +1,7 @@
 import type { Cancel, Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
-import type { Service } from '../base/service.ts';
+import { untilAborted, type Service } from '../base/service.ts';
 import type { ChunkHeader } from '../log/chunk.ts';
 import type { DeliveryStore } from '../log/delivery-store.ts';
 import type { DeliveryStatus } from '../model/status.ts';
@@ -118,10 +118,7 @@ export class Delivery implements Service {
     const { clock } = this.#parts;
     this.#state = 'running';
     const failed = new Promise<never>((_, reject) => (this.#fail = reject));
-    const stopped = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+    const stopped = untilAborted(signal);
     const stopIdleSaves = this.#saveIdleStreams();
     this.#askTurn();
     try {

@@ -4,7 +4,7 @@ import { must } from '../base/assert.ts';
 import { systemClock } from '../base/clock.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
 import { systemRandom } from '../base/random.ts';
-import { supervise } from '../base/service.ts';
+import { supervise, untilAborted } from '../base/service.ts';
 import { Capture } from '../capture/capture.ts';
 import { CaptureFault } from '../capture/fault.ts';
 import type { ChunkSink } from '../capture/intake.ts';
@@ -99,10 +99,7 @@ function trim(log: ChangeLog, before: number, logger: Logger): void {
 
 /** Reconnects after what may mend itself; after anything else it waits, showing the fault, for an operator. */
 async function runUntilStopped(capture: Capture, signal: AbortSignal, logger: Logger): Promise<void> {
-  const stopped = new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  const stopped = untilAborted(signal);
   try {
     await supervise((inner) => capture.run(inner), signal, {
       name: 'capture',

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
-import { supervise, type Service } from '../base/service.ts';
+import { supervise, untilAborted, type Service } from '../base/service.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { CreateStreamRequest, StreamControl } from '../model/stream-control.ts';
 import type { CaptureStatus, DeliveryStatus, StreamReport } from '../model/status.ts';
@@ -51,10 +51,7 @@ export class Engine implements StreamControl, Service {
     await this.#changes.run(async () => {
       if (catalog.streams().length > 0) await this.#startPipeline();
     });
-    const aborted = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+    const aborted = untilAborted(signal);
     this.#signal = signal;
     this.#tidySoon();
     try {

@@ -1,5 +1,5 @@
 import fastify, { type FastifyInstance } from 'fastify';
-import type { Service } from '../base/service.ts';
+import { untilAborted, type Service } from '../base/service.ts';
 import type { Metrics } from '../metrics/registry.ts';
 
 /** One thing that has to be well. */
@@ -44,10 +44,7 @@ export class AdminServer implements Service {
 
   /** Serves what `listen` has bound until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+    await untilAborted(signal);
     await this.#app.close();
   }
 

@@ -2,6 +2,7 @@ import type { ChunkSource } from '../../src/delivery/chunk-source.ts';
 import type { Chunk, ChunkHeader } from '../../src/log/chunk.ts';
 import { comparePositions, type Position } from '../../src/model/change.ts';
 import type { StreamDefinition, StreamOptions } from '../../src/model/stream.ts';
+import { DEFAULT_OPTIONS, exampleStream } from './example-stream.ts';
 
 /** A log in memory. */
 export class MemoryChunkSource implements ChunkSource {
@@ -37,35 +38,17 @@ export class MemoryChunkSource implements ChunkSource {
   }
 }
 
-export const DEFAULT_OPTIONS: StreamOptions = {
-  batchMaxEvents: 1,
-  batchMaxBytes: 1024 * 1024,
-  maxInFlight: 16,
-  requestTimeoutMs: 30_000,
-  maxRetries: 0,
-  initialBackoffMs: 1_000,
-  maxBackoffMs: 300_000,
-  headers: {},
-};
-
 export function streamDefinition(
   changes: Partial<Omit<StreamDefinition, 'options'>> & { readonly options?: Partial<StreamOptions> } = {},
 ): StreamDefinition {
-  return {
+  return exampleStream({
     id: '5d0a6c1e-8f0b-4a43-9d1c-3a52a5f0a001',
-    name: 'orders_cdc_stream',
     database: 'shop',
     source: { systemId: '7312345678901234567', databaseOid: 16_384 },
     tables: [{ oid: 16_400, schema: 'public', name: 'orders', keyColumns: ['id'] }],
-    destination: { kind: 'webhook', url: 'http://127.0.0.1:9/hook' },
-    format: 'json',
-    envelope: 'native',
-    desiredState: 'running',
-    startLsn: 0n,
     owner: 'alice',
     createdAtMs: 0,
-    pausedAtMs: null,
     ...changes,
     options: { ...DEFAULT_OPTIONS, ...changes.options },
-  };
+  });
 }
