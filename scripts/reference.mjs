@@ -2,11 +2,18 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { LISTEN_OPTIONS } from '../src/cli/listen-options.ts';
 import { SERVE_OPTIONS, optionTable } from '../src/config/options.ts';
 import { optionReference } from '../src/sql/options.ts';
+import { statementReference } from '../src/sql/statements.ts';
 
 const readme = join(dirname(fileURLToPath(import.meta.url)), '..', 'README.md');
-const parts = { 'options of serve': optionTable(SERVE_OPTIONS), 'options of a stream': optionReference() };
+const parts = {
+  'options of serve': optionTable(SERVE_OPTIONS),
+  'options of listen': optionTable(LISTEN_OPTIONS),
+  statements: statementReference(),
+  'options of a stream': optionReference(),
+};
 
 const before = readFileSync(readme, 'utf8');
 let text = before;

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const suffixes = { unit: 'test', pg: 'pg-test', sim: 'sim-test', full: 'full-test' };
+const RUN_LIMIT_MS = 60 * 60_000;
 const suites = process.argv.slice(2);
 if (suites.length === 0) {
   console.error(`usage: node scripts/test.mjs ${Object.keys(suffixes).join('|')} …`);
@@ -27,6 +28,8 @@ for (const suite of suites) {
   files.push(...found);
 }
 // Two files at a time: each Postgres suite runs a server of its own.
-const args = ['--test', '--test-reporter=spec', '--test-concurrency=2', '--test-timeout=600000', ...files];
-const result = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+const args = ['--import', './scripts/test-guard.mjs', '--test', '--test-reporter=spec', '--test-concurrency=2'];
+args.push('--test-timeout=600000', ...files);
+// Told to end, the runner says what it was running: a file that hangs where the guard cannot end it has a name, too.
+const result = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit', timeout: RUN_LIMIT_MS });
 process.exit(result.status ?? 1);

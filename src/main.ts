@@ -1,12 +1,19 @@
+import { applyCommand } from './cli/apply.ts';
+import { CatalogClientError } from './cli/declarations/catalog-client.ts';
+import { dumpCommand } from './cli/dump.ts';
+import { checkCommand, doctorCommand } from './cli/check.ts';
 import { commandHelp, generalHelp } from './cli/help.ts';
+import { listenCommand } from './cli/listen.ts';
+import { rotateSecretKeyCommand } from './cli/rotate-secret-key.ts';
 import { serveCommand } from './cli/serve.ts';
 import { startCommand } from './cli/start.ts';
 import { version } from './cli/version.ts';
 import { DataDirectoryInUseError } from './catalog/data-directory.ts';
+import { SecretKeyError } from './catalog/secret-key.ts';
 import { ConfigError } from './config/load.ts';
-import { UpstreamUrlError } from './upstream/upstream-config.ts';
+import { UpstreamUrlError } from './postgres/connection-url.ts';
 
-/** Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong. */
+/** Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong (`apply` has its own). */
 async function main(args: readonly string[]): Promise<number> {
   const [command = 'help', ...rest] = args;
   if (rest.includes('--help')) return help([command]);
@@ -15,6 +22,18 @@ async function main(args: readonly string[]): Promise<number> {
       return serveCommand(rest);
     case 'start':
       return startCommand(rest);
+    case 'dump':
+      return dumpCommand(rest);
+    case 'apply':
+      return applyCommand(rest);
+    case 'listen':
+      return listenCommand(rest);
+    case 'check':
+      return checkCommand(rest);
+    case 'doctor':
+      return doctorCommand(rest);
+    case 'rotate-secret-key':
+      return rotateSecretKeyCommand(rest);
     case 'version':
     case '--version':
       process.stdout.write(`walhook ${version()}\n`);
@@ -41,9 +60,17 @@ function report(error: unknown): number {
     );
     return 2;
   }
-  if (error instanceof UpstreamUrlError) return report(new ConfigError([`--upstream: ${error.message}`]));
+  if (error instanceof UpstreamUrlError) {
+    return report(new ConfigError(error.problems.map((problem) => `--upstream: ${problem}`)));
+  }
   const code = (error as { code?: unknown }).code;
-  if (error instanceof DataDirectoryInUseError || code === 'EADDRINUSE' || code === 'EACCES') {
+  if (
+    error instanceof SecretKeyError ||
+    error instanceof DataDirectoryInUseError ||
+    error instanceof CatalogClientError ||
+    code === 'EADDRINUSE' ||
+    code === 'EACCES'
+  ) {
     process.stderr.write(`walhook: ${(error as Error).message}\n`);
     return 1;
   }

@@ -10,25 +10,27 @@ const SRC = join(import.meta.dirname, '..', 'src');
 const EVERYTHING = ['*'];
 const MAY_IMPORT: Record<string, readonly string[]> = {
   base: [],
-  config: ['base'],
+  config: ['base', 'postgres'],
   metrics: ['base'],
   postgres: ['base'],
   model: ['base', 'postgres'],
   wire: ['base', 'postgres'],
-  sql: ['base', 'postgres', 'model'],
+  filters: ['base', 'postgres', 'model'],
+  sql: ['base', 'postgres', 'model', 'filters'],
   catalog: ['base', 'postgres', 'model'],
   log: ['base', 'postgres', 'model', 'metrics'],
   formats: ['base', 'postgres', 'model'],
   sinks: ['base', 'model', 'metrics'],
-  upstream: ['base', 'postgres', 'metrics'],
+  upstream: ['base', 'postgres', 'wire', 'metrics'],
   capture: ['base', 'postgres', 'model', 'upstream', 'log', 'metrics'],
-  delivery: ['base', 'postgres', 'model', 'log', 'formats', 'sinks', 'metrics'],
+  delivery: ['base', 'postgres', 'model', 'filters', 'log', 'formats', 'sinks', 'metrics'],
   frontend: ['base', 'postgres', 'model', 'wire', 'sql', 'catalog', 'upstream', 'metrics'],
   http: ['base', 'config', 'model', 'catalog', 'metrics'],
   engine: [
     'base',
     'postgres',
     'model',
+    'filters',
     'catalog',
     'upstream',
     'capture',
@@ -44,7 +46,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /** Layers that do no I/O and read no clock. */
-const PURE = new Set(['wire', 'sql', 'model', 'postgres', 'formats']);
+const PURE = new Set(['wire', 'sql', 'model', 'postgres', 'formats', 'filters']);
 const IMPURE_MODULES = /^node:(net|fs|tls|http|https|dns|child_process|worker_threads|timers|os|process)/;
 
 const IMPORT =

@@ -25,8 +25,11 @@ export interface SuperviseOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** Tells of each failure before the wait. Returning `stop` ends the supervision by throwing the error. */
-  readonly onFailure?: (error: Error, retryInMs: number) => 'retry' | 'stop';
+  /**
+   * Tells of each failure before the wait. Returning `stop` ends the supervision by throwing the error; after `quiet`
+   * nothing is logged.
+   */
+  readonly onFailure?: (error: Error, retryInMs: number) => 'retry' | 'quiet' | 'stop';
   /** A run that lasted this long was healthy: the next wait is the first again. */
   readonly healthyMs?: number;
 }
@@ -49,8 +52,9 @@ export async function supervise(
       const err = error instanceof Error ? error : new Error(String(error));
       if (clock.monotonicMs() - startedMs >= healthyMs) failures = 0;
       const waitMs = backoffMs(options.backoff, failures++, options.random);
-      if (options.onFailure?.(err, waitMs) === 'stop') throw err;
-      options.logger.warn({ service: options.name, err, retryInMs: waitMs }, 'service failed');
+      const verdict = options.onFailure?.(err, waitMs) ?? 'retry';
+      if (verdict === 'stop') throw err;
+      if (verdict === 'retry') options.logger.warn({ service: options.name, err, retryInMs: waitMs }, 'service failed');
       await clock.sleep(waitMs, signal).catch(() => undefined);
     }
   }

@@ -1,10 +1,20 @@
 import type pg from 'pg';
 import { parseLsn, type Lsn } from '../postgres/lsn.ts';
 import { must } from '../base/assert.ts';
-import { qualify } from '../postgres/identifier.ts';
-import { PgError } from '../postgres/sqlstate.ts';
+import { PgError, SQLSTATE } from '../postgres/sqlstate.ts';
+import { describeFlaw, type Flaw, isFlawFor, TABLE_FACTS, type TableFacts } from '../upstream/table-facts.ts';
 import { faultOf } from './fault.ts';
-import { addTable, dropPublication, ensurePublication, removeTable } from './publication.ts';
+import {
+  addTable,
+  dropPublication,
+  ensureInsertsPublication,
+  ensurePublication,
+  hasPublication,
+  insertsOf,
+  removeRestricted,
+  removeTable,
+  restoreOptions,
+} from './publication.ts';
 import { createSlot, dropSlot, findSlot } from './slot.ts';
 
 /** The slot and the publication of one captured database. */
@@ -14,7 +24,10 @@ export interface CaptureNames {
 }
 
 export interface ArmRequest extends CaptureNames {
-  readonly tableOid: number;
+  /** Null: none yet, but from here on. */
+  readonly tableOid: number | null;
+  /** All of the table's streams take inserts only. */
+  readonly insertsOnly?: boolean;
   /**
    * No stream exists yet, so a missing slot is no loss and is created. Where there are streams, a missing slot means
    * that changes were lost, and creating it anew would hide that. The log must be empty then (`ChangeLog.reset`).
@@ -28,14 +41,15 @@ export interface ArmRequest extends CaptureNames {
  * replica identity, …), 42501 for lack of a privilege, 42P01 for a table that is gone.
  */
 export async function armTable(admin: pg.ClientBase, request: ArmRequest): Promise<Lsn> {
-  const { slotName, publicationName, tableOid, isFirst } = request;
+  const { slotName, publicationName, tableOid, insertsOnly = false, isFirst } = request;
   try {
     const slot = await findSlot(admin, slotName);
     if (slot === null && !isFirst) throw slotMissing(slotName);
-    await requireReplicaIdentity(admin, tableOid);
+    if (tableOid !== null) await requireNoFlaw(admin, tableOid, insertsOnly);
     // The publication before the slot, and the table before the position: each is looked up as it was at a change.
     await ensurePublication(admin, publicationName);
-    await addTable(admin, publicationName, tableOid);
+    if (slot === null) await ensureInsertsPublication(admin, publicationName);
+    if (tableOid !== null) await publish(admin, publicationName, tableOid, insertsOnly);
     if (slot === null) await createSlot(admin, slotName);
     const { rows } = await admin.query<{ lsn: string }>('SELECT pg_catalog.pg_current_wal_insert_lsn()::text AS lsn');
     return must(parseLsn(rows[0]?.lsn ?? ''), 'the server has a position');
@@ -44,8 +58,113 @@ export async function armTable(admin: pg.ClientBase, request: ArmRequest): Promi
   }
 }
 
+export interface RearmRequest extends CaptureNames {
+  readonly tableOids: readonly number[];
+  /** Of these all streams take inserts only. */
+  readonly insertsOnly?: ReadonlySet<number>;
+  /** Up to where the log is complete; null: nothing that the slot has can continue it. */
+  readonly logLsn: Lsn | null;
+  /** The slot cannot be read any more, whatever it looks like. */
+  readonly isForced: boolean;
+}
+
+/**
+ * Makes slot and publication anew where the log cannot go on from those there are. Returns the position from which on all
+ * is captured again, or null where nothing is amiss. A table that is gone is left out. Throws `PgError` as `armTable`
+ * does, 55000 from a standby too.
+ */
+export async function rearm(admin: pg.ClientBase, request: RearmRequest): Promise<Lsn | null> {
+  const { slotName, publicationName, tableOids, insertsOnly, logLsn, isForced } = request;
+  try {
+    const { rows } = await admin.query<{ standby: boolean }>('SELECT pg_catalog.pg_is_in_recovery() AS standby');
+    if (rows[0]?.standby !== false) throw new PgError('object_not_in_prerequisite_state', 'the server is a standby');
+    const slot = await findSlot(admin, slotName);
+    const isReadable =
+      slot !== null && !slot.isInvalidated && !isForced && (await hasPublication(admin, publicationName));
+    if (isReadable && logLsn !== null && slot.confirmedLsn <= logLsn) return null;
+    // One that is merely ahead has lost less than one made now.
+    const isKept = isReadable && logLsn !== null;
+    await ensurePublication(admin, publicationName);
+    if (!isKept) await ensureInsertsPublication(admin, publicationName);
+    for (const oid of tableOids) {
+      await publish(admin, publicationName, oid, insertsOnly?.has(oid) === true).catch(unlessUnfit);
+    }
+    if (isKept) return slot.confirmedLsn;
+    if (slot !== null) await dropSlot(admin, slotName);
+    await createSlot(admin, slotName);
+    return must(await findSlot(admin, slotName), 'the slot was made').confirmedLsn;
+  } catch (error) {
+    throw armError(error);
+  }
+}
+
+/** Tables that somebody has taken out of the publication, or restricted. */
+export interface RepublishRequest {
+  readonly oids: readonly number[];
+  /** Of these all streams take inserts only. */
+  readonly insertsOnly?: ReadonlySet<number>;
+  /** Options of the publication were changed too. */
+  readonly hasLostOptions: boolean;
+}
+
+/**
+ * Puts tables back into the publication; the slot stays. Throws `PgError` as `armTable` does, also for a table whose updates
+ * would begin to fail.
+ */
+export async function republish(
+  admin: pg.ClientBase,
+  publicationName: string,
+  { oids, insertsOnly, hasLostOptions }: RepublishRequest,
+): Promise<void> {
+  try {
+    if (hasLostOptions) await restoreOptions(admin, publicationName);
+    await removeRestricted(admin, publicationName, oids);
+    for (const oid of oids) {
+      await publish(admin, publicationName, oid, insertsOnly?.has(oid) === true).catch(unlessGone);
+    }
+  } catch (error) {
+    throw armError(error);
+  }
+}
+
+/**
+ * Puts the table into the publication, or into the one for inserts where it has no replica identity and needs none: what is
+ * published of it has no statement of the application fail. Throws `PgError`.
+ */
+async function publish(admin: pg.ClientBase, name: string, oid: number, insertsOnly: boolean): Promise<void> {
+  const flaw = await requireNoFlaw(admin, oid, insertsOnly);
+  if (flaw === null) return addTable(admin, name, oid);
+  if (await hasPublication(admin, insertsOf(name))) return addTable(admin, insertsOf(name), oid);
+  const { message } = describeFlaw(flaw);
+  throw new PgError('object_not_in_prerequisite_state', message, {
+    detail: 'The slot was made by an earlier walhook, without a publication for inserts alone.',
+    hint: 'Give the table a replica identity; or drop all streams, and create them again.',
+  });
+}
+
+/** Neither a table that is gone nor one that has lost its identity keeps the others from being captured again. */
+function unlessUnfit(error: unknown): void {
+  if (error instanceof PgError && error.code === SQLSTATE.object_not_in_prerequisite_state) return;
+  unlessGone(error);
+}
+
+function unlessGone(error: unknown): void {
+  const code = (error as { code?: unknown }).code;
+  if (code !== SQLSTATE.undefined_table) throw error;
+}
+
 /** Takes the table out of the publication; the slot stays for the other streams. Throws `PgError`. */
 export async function disarmTable(admin: pg.ClientBase, publicationName: string, tableOid: number): Promise<void> {
+  try {
+    await removeTable(admin, publicationName, tableOid);
+    await removeTable(admin, insertsOf(publicationName), tableOid);
+  } catch (error) {
+    throw armError(error);
+  }
+}
+
+/** Has the application's updates work again: what is published of the table for inserts alone stays. Throws `PgError`. */
+export async function unpublish(admin: pg.ClientBase, publicationName: string, tableOid: number): Promise<void> {
   try {
     await removeTable(admin, publicationName, tableOid);
   } catch (error) {
@@ -70,32 +189,18 @@ function slotMissing(slotName: string): PgError {
   });
 }
 
-/*
-  An UPDATE or DELETE on a published table without replica identity fails: the application would break because a stream
-  was created. Of a partitioned table the leaves count.
-*/
-const WITHOUT_IDENTITY = `
-  SELECT n.nspname AS schema, c.relname AS name
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-   WHERE (c.oid = $1 OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::oid::regclass)))
-     AND c.relkind = 'r'
-     AND NOT CASE c.relreplident
-           WHEN 'f' THEN true
-           WHEN 'd' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
-           WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisreplident)
-           ELSE false
-         END
-   ORDER BY 1, 2
-   LIMIT 1`;
-
-async function requireReplicaIdentity(admin: pg.ClientBase, tableOid: number): Promise<void> {
-  const [table] = (await admin.query<{ schema: string; name: string }>(WITHOUT_IDENTITY, [tableOid])).rows;
-  if (table === undefined) return;
-  const name = qualify(table.schema, table.name);
-  throw new PgError('object_not_in_prerequisite_state', `table ${name} has no replica identity`, {
-    detail: 'PostgreSQL would refuse every UPDATE and DELETE on it once its changes are published.',
-    hint: `Give it a primary key, or run: ALTER TABLE ${name} REPLICA IDENTITY FULL`,
-  });
+/** Publishing the table must break nothing that the application does. Returns a flaw that inserts alone do not mind. */
+async function requireNoFlaw(admin: pg.ClientBase, tableOid: number, insertsOnly: boolean): Promise<Flaw | null> {
+  const { rows } = await admin.query<{ facts: TableFacts }>(
+    `SELECT pg_catalog.json_build_object(${TABLE_FACTS}) AS facts
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.oid = $1`,
+    [tableOid],
+  );
+  const flaw = rows[0]?.facts.flaw ?? null;
+  if (!isFlawFor(flaw, insertsOnly)) return flaw;
+  const { message, detail, hint } = describeFlaw(flaw);
+  throw new PgError('object_not_in_prerequisite_state', message, { detail, hint });
 }
 
 /** What a SQL client is told: never the upstream's own classes 08 and 57, on which pools drop the connection. */

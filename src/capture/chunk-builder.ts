@@ -1,11 +1,16 @@
 import type { ChunkDraft, LogEnd } from '../log/change-log.ts';
-import type { OpenTransaction } from '../log/chunk.ts';
+import type { CommitMark, OpenTransaction } from '../log/chunk.ts';
 import { TransactionCursor } from '../log/transaction-cursor.ts';
 import type { Position } from '../model/change.ts';
 import { formatLsn, type Lsn } from '../postgres/lsn.ts';
-import { FRAME, PgoutputError, readBegin, readCommitEndLsn, TAG } from '../postgres/pgoutput.ts';
+import { FRAME, PgoutputError, readBegin, readCommitEndLsn, readMessage, TAG } from '../postgres/pgoutput.ts';
+import { SQLSTATE } from '../postgres/sqlstate.ts';
+import { serverError } from './error-response.ts';
 import { CaptureFault } from './fault.ts';
+import type { ChangeWatch } from './key-watch.ts';
+import type { RecentTransactions } from './recent-transactions.ts';
 import { RelationTracker } from './relation-tracker.ts';
+import { ResentCheck } from './resent-check.ts';
 
 /** A buffer's size: less than a chunk (256 KiB) waits when a read comes, which brings at most as much; the rest is slack. */
 const BUFFER_BYTES = 768 * 1024;
@@ -16,6 +21,7 @@ const MAX_FRAME_BYTES = 900_000_000;
 const COPY_DATA = 0x64;
 const COPY_DONE = 0x63;
 const ERROR_RESPONSE = 0x45;
+const NOTICE_RESPONSE = 0x4e;
 const XLOG_DATA = 0x77;
 const KEEPALIVE = 0x6b;
 const KEEPALIVE_BYTES = 1 + 4 + 1 + 8 + 8 + 1;
@@ -30,7 +36,32 @@ const SMALLEST_MESSAGE: Readonly<Record<number, number>> = {
   [TAG.delete]: 8,
   [TAG.truncate]: 10,
   [TAG.relation]: 10,
+  [TAG.message]: 15,
 };
+
+/** What the builder has met that is not for the log. */
+export interface BuilderEvents {
+  /** A message of `pg_logical_emit_message` whose prefix is one of ours, outside of transactions. */
+  readonly onMessage?: (prefix: string, content: string) => void;
+  /** Is told of each change that is logged, while it is active. */
+  readonly watch?: ChangeWatch;
+  readonly recent?: RecentTransactions;
+  /** All that the log has of what the server may send again was sent again: it continues the log. Called once. */
+  readonly onVerified?: () => void;
+}
+
+/** A transaction of ours that has gone by, with a message for whoever sent it. */
+export interface Mark extends CommitMark {
+  readonly content: string;
+}
+
+/** Every prefix of ours begins so. */
+export const MESSAGE_PREFIX = 'walhook.';
+/** Of a transaction that marks a place in the order of commits. */
+export const MARK_PREFIX = `${MESSAGE_PREFIX}mark`;
+const PREFIX_BYTES = Buffer.from(MESSAGE_PREFIX, 'latin1');
+/** Of a Message: its prefix, from the tag on. */
+const PREFIX_AT = 10;
 
 /**
  * What is being left out of the log because the log has it: a whole transaction, or the part of one that was logged
@@ -49,8 +80,11 @@ export class ChunkBuilder {
   readonly #cursor = new TransactionCursor();
   readonly #relations = new RelationTracker();
   readonly #loggedLsn: Lsn;
+  readonly #resent: ResentCheck;
+  readonly #events: BuilderEvents;
   #resume: OpenTransaction | null;
   #skip: Skip = 'nothing';
+  #isVerified = false;
 
   #buffer: Buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   #spare: Buffer | null = null;
@@ -62,16 +96,22 @@ export class ChunkBuilder {
   #last: Position | null;
   #confirmLsn: Lsn;
   #firstCommitMicros: bigint | null = null;
+  #lastCommit: CommitMark | null = null;
   #changes = 0;
 
   #keepaliveLsn: Lsn = 0n;
   #isAnswerWanted = false;
+  #markText: string | null = null;
+  #mark: Mark | null = null;
   #errorResponse: Buffer | null = null;
   #hasEnded = false;
   #transactions = 0;
 
-  constructor(end: LogEnd) {
+  /** `marks`: what the log knows of the transactions that the server may send again; null: nothing. */
+  constructor(end: LogEnd, marks: readonly CommitMark[] | null = null, events: BuilderEvents = {}) {
     this.#loggedLsn = end.confirmLsn;
+    this.#resent = new ResentCheck(marks);
+    this.#events = events;
     this.#confirmLsn = end.confirmLsn;
     this.#resume = end.open;
     this.#open = end.open;
@@ -101,6 +141,11 @@ export class ChunkBuilder {
   /** The position of the server's newest keepalive; 0 before the first. */
   get keepaliveLsn(): Lsn {
     return this.#keepaliveLsn;
+  }
+
+  /** The server is known to continue the log. Before that nothing may be confirmed to it. */
+  get isVerified(): boolean {
+    return this.#isVerified;
   }
 
   /** Whole transactions received that the log did not have. */
@@ -136,6 +181,25 @@ export class ChunkBuilder {
     this.#scan();
   }
 
+  /**
+   * The mark that was just come to, or null: what came before it, itself included, is in the chunk so far; what comes after
+   * it is looked at by `goOn`.
+   */
+  get mark(): Mark | null {
+    return this.#mark;
+  }
+
+  /** Something was put into the log behind the chunk that was just taken, up to `last`. */
+  inserted(last: Position | null): void {
+    this.#last = last;
+  }
+
+  /** Goes on behind the mark. Throws as `push`. */
+  goOn(): void {
+    this.#mark = null;
+    this.#scan();
+  }
+
   /** The chunk so far, or null where there is nothing to log. Its data is lent until the next call of `take`. */
   take(): ChunkDraft | null {
     if (this.#kept === 0) return null;
@@ -145,6 +209,7 @@ export class ChunkBuilder {
       last: this.#lastPosition(),
       confirmLsn: this.#confirmLsn,
       firstCommitMicros: this.#firstCommitMicros,
+      lastCommit: this.#lastCommit,
       relations: this.#relations.endChunk(),
       changes: this.#changes,
       data,
@@ -157,6 +222,7 @@ export class ChunkBuilder {
     this.#open = this.#cursor.open();
     this.#last = draft.last;
     this.#firstCommitMicros = null;
+    this.#lastCommit = null;
     this.#changes = 0;
     return draft;
   }
@@ -172,6 +238,7 @@ export class ChunkBuilder {
         if (at > this.#kept) this.#closeGap(at);
         at = this.#kept += end - at;
       } else at = end;
+      if (this.#mark !== null) break;
     }
     if (at > this.#kept) this.#closeGap(at);
   }
@@ -193,15 +260,18 @@ export class ChunkBuilder {
     if (kind === KEEPALIVE && end - at === KEEPALIVE_BYTES) {
       this.#keepaliveLsn = data.readBigUInt64BE(at + 6);
       if (data[end - 1] === 1) this.#isAnswerWanted = true;
+      // Transactions that committed before it have been sent.
+      if (this.#keepaliveLsn >= this.#loggedLsn && !this.#cursor.isOpen) this.#verify();
       return false;
     }
     throw new PgoutputError('a message of the replication stream that is neither data nor a keepalive');
   }
 
   #control(data: Buffer, at: number, end: number): void {
-    // NoticeResponse and ParameterStatus may come at any time and change nothing here.
+    // Other notices and ParameterStatus may come at any time and change nothing here.
     if (data[at] === ERROR_RESPONSE) this.#errorResponse = Buffer.from(data.subarray(at + 5, end));
     else if (data[at] === COPY_DONE) this.#hasEnded = true;
+    else if (data[at] === NOTICE_RESPONSE) refuseSkipping(data.subarray(at + 5, end));
   }
 
   #message(data: Buffer, frame: number, end: number): boolean {
@@ -215,6 +285,7 @@ export class ChunkBuilder {
       case TAG.delete:
         if (!this.#change(data, frame)) return false;
         this.#relations.countChange(data.readUInt32BE(at + 1));
+        if (this.#events.watch?.isActive === true) this.#events.watch.saw(data.readUInt32BE(at + 1), data, frame);
         return true;
       case TAG.begin:
         return this.#begin(data, at);
@@ -227,8 +298,10 @@ export class ChunkBuilder {
         return this.#change(data, frame) && this.#truncate(data, at, end);
       case TAG.type:
       case TAG.origin:
-      case TAG.message:
         return this.#skip === 'nothing';
+      case TAG.message:
+        this.#emitted(data, at, end);
+        return false;
       default:
         throw new PgoutputError('a message of pgoutput with an unknown tag');
     }
@@ -237,12 +310,26 @@ export class ChunkBuilder {
   #begin(data: Buffer, at: number): boolean {
     if (this.#cursor.isOpen) throw new PgoutputError('a transaction begins inside another');
     this.#cursor.begin(data, at);
-    const { commitLsn, xid } = readBegin(data, at);
-    if (commitLsn < this.#loggedLsn) this.#skip = 'transaction';
-    else if (this.#resume === null) this.#skip = 'nothing';
+    this.#markText = null;
+    const { commitLsn, commitTimeMicros, xid } = readBegin(data, at);
+    this.#events.recent?.add(xid);
+    if (commitLsn < this.#loggedLsn) {
+      this.#resent.begin(commitLsn, commitTimeMicros, xid);
+      this.#skip = 'transaction';
+      return false;
+    }
+    this.#verify();
+    if (this.#resume === null) this.#skip = 'nothing';
     else if (this.#resume.commitLsn === commitLsn && this.#resume.xid === xid) this.#skip = 'logged-part';
     else throw this.#otherHistory(this.#resume);
     return this.#skip === 'nothing';
+  }
+
+  #verify(): void {
+    if (this.#isVerified) return;
+    this.#resent.finish();
+    this.#isVerified = true;
+    this.#events.onVerified?.();
   }
 
   /** Moves on to the change whose frame is at `frame`, and tells whether it is to be logged. */
@@ -272,23 +359,42 @@ export class ChunkBuilder {
     const endLsn = readCommitEndLsn(data, at);
     if (endLsn > this.#confirmLsn) this.#confirmLsn = endLsn;
     const isLogged = this.#skip !== 'transaction';
-    if (isLogged) {
+    const { commitLsn, commitTimeMicros, xid, seq } = this.#cursor;
+    if (!isLogged) this.#resent.end(commitLsn, seq);
+    else {
+      this.#lastCommit = { commitLsn, commitTimeMicros, xid };
       if (this.#skip === 'logged-part' && this.#cursor.seq !== this.#resume?.seq)
         throw this.#otherHistory(this.#resume);
       this.#last = this.#lastPosition();
       this.#resume = null;
       this.#transactions++;
+      if (this.#markText !== null) this.#mark = { content: this.#markText, commitLsn, commitTimeMicros, xid };
     }
     this.#skip = 'nothing';
     this.#cursor.commit();
     return isLogged;
   }
 
+  /** Others' messages are nobody's business here. */
+  #emitted(data: Buffer, at: number, end: number): void {
+    const start = at + PREFIX_AT;
+    const until = start + PREFIX_BYTES.length;
+    if (until > end || data.compare(PREFIX_BYTES, 0, PREFIX_BYTES.length, start, until) !== 0) return;
+    const { prefix, content } = readMessage(data, at, end);
+    if (!this.#cursor.isOpen) this.#events.onMessage?.(prefix, content.toString('utf8'));
+    else if (prefix === MARK_PREFIX) this.#markText = content.toString('utf8');
+  }
+
   #truncate(data: Buffer, at: number, end: number): boolean {
     const count = data.readUInt32BE(at + 1);
     const first = at + 6;
     if (first + 4 * count > end) throw new PgoutputError('a Truncate message ends early');
-    for (let i = 0; i < count; i++) this.#relations.countChange(data.readUInt32BE(first + 4 * i));
+    const { watch } = this.#events;
+    for (let i = 0; i < count; i++) {
+      const oid = data.readUInt32BE(first + 4 * i);
+      this.#relations.countChange(oid);
+      if (watch?.isActive === true) watch.truncated(oid);
+    }
     return true;
   }
 
@@ -303,7 +409,7 @@ export class ChunkBuilder {
     return new CaptureFault(
       'other-history',
       `the server does not continue the transaction${at} that the log has in part`,
-      'The database was restored, or the slot was made anew: drop the streams and create them again.',
+      null,
     );
   }
 
@@ -330,4 +436,14 @@ export class ChunkBuilder {
     this.#buffer = target;
     this.#fill = rest;
   }
+}
+
+/**
+ * From version 18 on pgoutput warns where it looks for the publication and finds none, and goes on without the changes;
+ * what the server tells after that is not to be believed. Throws the fault that older versions end the stream with.
+ */
+function refuseSkipping(notice: Buffer): void {
+  const { code, message } = serverError(notice);
+  if (code !== SQLSTATE.object_not_in_prerequisite_state) return;
+  throw new CaptureFault('publication-missing', `the server sends no more changes: ${message}`, null);
 }

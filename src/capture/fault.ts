@@ -1,10 +1,12 @@
+import type { GapReason } from '../model/gap.ts';
 import { SQLSTATE } from '../postgres/sqlstate.ts';
 
 /**
- * What went wrong at the source, typed by what is done about it.
- * `reconnect`: trying again may mend it. `stop`: streaming on would lose changes or cannot work; an operator decides.
+ * What went wrong at the source, typed by what is done about it. All are tried again, as all may be mended.
+ * `reconnect`: trying again may mend it. `stop`: it cannot work until somebody has changed something. `gap`: changes are
+ * lost to the slot, and streaming on would hide that: the gap is announced, and then capture begins anew behind it.
  */
-export type FaultKind = 'reconnect' | 'stop';
+export type FaultKind = 'reconnect' | 'stop' | 'gap';
 
 export type FaultReason =
   // reconnect
@@ -17,14 +19,12 @@ export type FaultReason =
   // stop
   | 'wal-level'
   | 'no-slots-left'
-  | 'slot-missing'
-  | 'slot-lost'
   | 'slot-unfit'
-  | 'slot-ahead'
-  | 'other-history'
-  | 'publication-missing'
+  | 'other-server'
   | 'not-permitted'
-  | 'row-too-large';
+  | 'row-too-large'
+  // gap
+  | GapReason;
 
 const KINDS: Record<FaultReason, FaultKind> = {
   'connection-lost': 'reconnect',
@@ -35,15 +35,22 @@ const KINDS: Record<FaultReason, FaultKind> = {
   'log-failed': 'reconnect',
   'wal-level': 'stop',
   'no-slots-left': 'stop',
-  'slot-missing': 'stop',
-  'slot-lost': 'stop',
   'slot-unfit': 'stop',
-  'slot-ahead': 'stop',
-  'other-history': 'stop',
-  'publication-missing': 'stop',
+  'other-server': 'stop',
   'not-permitted': 'stop',
   'row-too-large': 'stop',
+  'slot-missing': 'gap',
+  'slot-lost': 'gap',
+  'slot-ahead': 'gap',
+  'publication-missing': 'gap',
+  'table-unpublished': 'gap',
+  'other-history': 'gap',
 };
+
+const GAP_REMEDY =
+  'Slot and publication are made anew, and each stream announces the gap; its option on_gap says whether it goes on.';
+const HISTORY_REMEDY =
+  'Point walhook at the server that continues the history that was captured; or accept the loss with ALTER CDC STREAM … RESUME of each stream that is held.';
 
 /** A fault of the source, or of what is needed to read from it. */
 export class CaptureFault extends Error {
@@ -57,8 +64,12 @@ export class CaptureFault extends Error {
     super(message, cause === undefined ? undefined : { cause });
     this.reason = reason;
     this.kind = KINDS[reason];
-    this.remedy = remedy;
+    this.remedy = remedy ?? (this.kind === 'gap' ? gapRemedy(reason) : null);
   }
+}
+
+function gapRemedy(reason: FaultReason): string {
+  return reason === 'other-history' ? HISTORY_REMEDY : GAP_REMEDY;
 }
 
 interface Verdict {
@@ -82,7 +93,7 @@ const BY_SQLSTATE: Readonly<Record<string, Verdict>> = {
   },
   [SQLSTATE.undefined_object]: {
     reason: 'publication-missing',
-    remedy: 'The slot or the publication is gone from the server; drop the streams and create them again.',
+    remedy: null,
   },
   [SQLSTATE.insufficient_privilege]: { reason: 'not-permitted', remedy: GRANT },
   [SQLSTATE.invalid_authorization_specification]: { reason: 'not-permitted', remedy: GRANT },

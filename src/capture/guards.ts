@@ -4,6 +4,15 @@ import { formatLsn, type Lsn } from '../postgres/lsn.ts';
 import { CaptureFault, walLevelFault } from './fault.ts';
 import { PLUGIN, type SlotState } from './slot.ts';
 
+/** Which of its timelines the server is on. https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-TIMELINES */
+export interface TimelineFacts {
+  readonly reached: number;
+  /** When it was last streamed from; null for never. */
+  readonly logged: number | null;
+  /** Where the server's history left the logged timeline; null where it is not part of that history. */
+  readonly leftLsn: Lsn | null;
+}
+
 /** What is compared before each stream begins. */
 export interface GuardInput {
   /** The server and database that were reached. */
@@ -11,6 +20,7 @@ export interface GuardInput {
   readonly databaseName: string;
   readonly walLevel: string;
   readonly flushLsn: Lsn;
+  readonly timeline: TimelineFacts;
   readonly slotName: string;
   readonly slot: SlotState | null;
   readonly publicationName: string;
@@ -19,8 +29,6 @@ export interface GuardInput {
   readonly logged: SourceIdentity | null;
   readonly logEnd: LogEnd;
 }
-
-const START_OVER = 'Drop the streams and create them again; what was missed has to be read from the tables.';
 
 /**
  * Why the stream must not begin, or null. Everything here is a case in which streaming on would lose changes with
@@ -31,29 +39,43 @@ export function checkBeforeStreaming(input: GuardInput): CaptureFault | null {
   return checkHistory(input) ?? checkSlot(input) ?? checkPublication(input);
 }
 
-function checkHistory({ reached, logged, flushLsn, logEnd }: GuardInput): CaptureFault | null {
+function checkHistory({ reached, logged, flushLsn, timeline, logEnd }: GuardInput): CaptureFault | null {
   if (logged !== null && (logged.systemId !== reached.systemId || logged.databaseOid !== reached.databaseOid)) {
     return new CaptureFault(
-      'other-history',
+      'other-server',
       `the server is another one: system ${reached.systemId}, database ${reached.databaseOid}; ` +
         `the log is of system ${logged.systemId}, database ${logged.databaseOid}`,
-      `Point walhook at the server it captured from. ${START_OVER}`,
+      'Point walhook at the server it captured from, or drop the streams and create them again.',
     );
   }
   // A walsender sends flushed WAL only, so no crash can leave the server behind what it has sent.
   const seenLsn = furthest(logEnd);
-  if (flushLsn >= seenLsn) return null;
+  if (flushLsn < seenLsn) {
+    return new CaptureFault(
+      'other-history',
+      `the server's WAL ends at ${formatLsn(flushLsn)}, before ${formatLsn(seenLsn)}, which it had sent: ` +
+        'it was restored to an earlier point, or is another copy',
+      null,
+    );
+  }
+  return checkTimeline(timeline, seenLsn);
+}
+
+/** A standby that was promoted goes on with what it has: what it had not received is not part of its history. */
+function checkTimeline({ reached, logged, leftLsn }: TimelineFacts, seenLsn: Lsn): CaptureFault | null {
+  if (logged === null || reached === logged || (leftLsn !== null && leftLsn >= seenLsn)) return null;
+  const where = leftLsn === null ? `does not come from timeline ${logged}` : `left it at ${formatLsn(leftLsn)}`;
   return new CaptureFault(
     'other-history',
-    `the server's WAL ends at ${formatLsn(flushLsn)}, before ${formatLsn(seenLsn)}, which it had sent: ` +
-      'it was restored to an earlier point, or is another copy',
-    START_OVER,
+    `the server is on timeline ${reached}, which ${where}, while changes up to ${formatLsn(seenLsn)} of timeline ` +
+      `${logged} were received: it was promoted or restored without them`,
+    null,
   );
 }
 
 function checkSlot({ slot, slotName, databaseName, logEnd }: GuardInput): CaptureFault | null {
   if (slot === null) {
-    return new CaptureFault('slot-missing', `the replication slot ${slotName} does not exist any more`, START_OVER);
+    return new CaptureFault('slot-missing', `the replication slot ${slotName} does not exist any more`, null);
   }
   if (slot.plugin !== PLUGIN || slot.database !== databaseName) {
     return new CaptureFault(
@@ -66,7 +88,7 @@ function checkSlot({ slot, slotName, databaseName, logEnd }: GuardInput): Captur
     return new CaptureFault(
       'slot-lost',
       `the server has invalidated the replication slot ${slotName} (wal_status ${slot.walStatus})`,
-      `${START_OVER} A larger max_slot_wal_keep_size keeps a slot for longer.`,
+      null,
     );
   }
   const hasPosition = logEnd.confirmLsn > 0n;
@@ -75,18 +97,14 @@ function checkSlot({ slot, slotName, databaseName, logEnd }: GuardInput): Captur
     'slot-ahead',
     `the replication slot ${slotName} stands at ${formatLsn(slot.confirmedLsn)}, past ` +
       `${formatLsn(logEnd.confirmLsn)}, up to where the log is complete: somebody else has moved it, or made it anew`,
-    START_OVER,
+    null,
   );
 }
 
-/** From version 18 on a server whose publication is gone sends nothing and says so in its own log only. */
+/** From version 18 on a server whose publication is gone goes on without its changes, with a warning. */
 function checkPublication({ hasPublication, publicationName }: GuardInput): CaptureFault | null {
   if (hasPublication) return null;
-  return new CaptureFault(
-    'publication-missing',
-    `the publication ${publicationName} does not exist any more`,
-    START_OVER,
-  );
+  return new CaptureFault('publication-missing', `the publication ${publicationName} does not exist any more`, null);
 }
 
 /** The furthest point of the server's WAL that the log knows of. */

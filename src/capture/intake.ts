@@ -1,9 +1,9 @@
 import type { Cancel, Clock } from '../base/clock.ts';
-import type { ChangeLog } from '../log/change-log.ts';
-import type { ChunkHeader } from '../log/chunk.ts';
+import type { ChangeLog, ChunkDraft } from '../log/change-log.ts';
+import type { ChunkHeader, CommitMark } from '../log/chunk.ts';
 import type { Lsn } from '../postgres/lsn.ts';
 import { PgoutputError } from '../postgres/pgoutput.ts';
-import { ChunkBuilder } from './chunk-builder.ts';
+import { type BuilderEvents, ChunkBuilder, type Mark } from './chunk-builder.ts';
 import { serverError } from './error-response.ts';
 import { CaptureFault } from './fault.ts';
 import { CHUNK_AGE_MS, CHUNK_BYTES, flushDecision } from './flush-policy.ts';
@@ -29,10 +29,21 @@ export interface IntakeCounts {
   readonly transactions: number;
 }
 
+/** A chunk that comes by no connection, and what is to become durable with it. */
+export interface Insertion {
+  readonly draft: ChunkDraft | null;
+  readonly save: () => void;
+}
+
 export interface IntakeOptions {
   readonly log: ChangeLog;
   readonly sink: ChunkSink;
   readonly clock: Clock;
+  /** What the log knows of the transactions that the server may send again; null: nothing. */
+  readonly marks?: readonly CommitMark[] | null;
+  readonly events?: BuilderEvents;
+  /** What is to come into the log right behind the mark, or null. `save` is called once that is appended. */
+  readonly atMark?: (mark: Mark) => Insertion | null;
   /** Something failed outside `receive`. */
   readonly onFailure: (error: Error) => void;
   /** A commit has moved what may be confirmed. */
@@ -50,6 +61,7 @@ export class Intake {
   readonly #clock: Clock;
   readonly #onFailure: (error: Error) => void;
   readonly #onDurable: () => void;
+  readonly #atMark: ((mark: Mark) => Insertion | null) | null;
   readonly #builder: ChunkBuilder;
   #durableLsn: Lsn;
   /** The first and the last chunk that the next commit makes durable; 0 where there is none. */
@@ -69,9 +81,10 @@ export class Intake {
     this.#clock = options.clock;
     this.#onFailure = options.onFailure;
     this.#onDurable = options.onDurable;
+    this.#atMark = options.atMark ?? null;
     const end = this.#log.end();
     this.#durableLsn = end.confirmLsn;
-    this.#builder = new ChunkBuilder(end);
+    this.#builder = new ChunkBuilder(end, options.marks, options.events);
   }
 
   /** Everything before it is in the log, durably. */
@@ -93,8 +106,17 @@ export class Intake {
     return this.#builder.pendingBytes + (this.#lastAppended === 0 ? 0 : 1);
   }
 
+  /** Something has come that is not durable, or not whole. */
+  get isPending(): boolean {
+    return this.pendingBytes > 0 || this.isTransactionOpen;
+  }
+
   get isTransactionOpen(): boolean {
     return this.#builder.isTransactionOpen;
+  }
+
+  get isVerified(): boolean {
+    return this.#builder.isVerified;
   }
 
   /** What this connection has brought into the log, durably. */
@@ -111,6 +133,10 @@ export class Intake {
   receive(bytes: Buffer): void {
     try {
       this.#builder.push(bytes);
+      for (let { mark } = this.#builder; mark !== null; { mark } = this.#builder) {
+        this.#insertAt(mark);
+        this.#builder.goOn();
+      }
     } catch (error) {
       if (!(error instanceof PgoutputError)) throw error;
       throw new CaptureFault('protocol', `the server sent ${error.message}`, null, error);
@@ -171,14 +197,32 @@ export class Intake {
     }
   }
 
+  #insertAt(mark: Mark): void {
+    const insertion = this.#atMark?.(mark) ?? null;
+    if (insertion === null) return;
+    this.#guarded(() => {
+      this.#append();
+      if (insertion.draft !== null) {
+        // It stands where the mark does: before all that is still to come.
+        this.#appendDraft({ ...insertion.draft, confirmLsn: this.#builder.receivedLsn });
+        this.#builder.inserted(insertion.draft.last);
+      }
+      insertion.save();
+    });
+  }
+
   #append(): void {
     const draft = this.#builder.take();
-    if (draft === null) return;
+    if (draft !== null) this.#appendDraft(draft);
+  }
+
+  #appendDraft(draft: ChunkDraft): void {
     const { header, relationMessages } = this.#log.append(draft);
     if (this.#firstAppended === 0) this.#firstAppended = header.id;
     this.#lastAppended = header.id;
     this.#appendedLsn = header.confirmLsn;
-    this.#appended = { changes: this.#appended.changes + header.changes, transactions: this.#builder.transactions };
+    const changes = header.backfill === null ? header.changes : 0;
+    this.#appended = { changes: this.#appended.changes + changes, transactions: this.#builder.transactions };
     this.#sink.onChunk(header, this.#sink.wantsData() ? ownCopy(draft.data) : null, relationMessages);
   }
 

@@ -1,10 +1,13 @@
-import { Socket, type OnReadOpts, type SocketConstructorOpts } from 'node:net';
-import pg from 'pg';
+import type { Socket } from 'node:net';
+import type pg from 'pg';
+import { must } from '../base/assert.ts';
 import { formatLsn, parseLsn, type Lsn } from '../postgres/lsn.ts';
-import { clientConfig } from '../upstream/connect.ts';
-import type { UpstreamConfig } from '../upstream/upstream-config.ts';
+import { Opening } from '../upstream/channel.ts';
+import { login, type Login } from '../upstream/connect.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { CaptureFault } from './fault.ts';
 import { serverError } from './error-response.ts';
+import { queryMessage } from './query-message.ts';
 
 /** `IDENTIFY_SYSTEM`'s answer. */
 export interface SystemIdentity {
@@ -22,53 +25,51 @@ export interface StreamReceiver {
   closed(error: Error): void;
 }
 
-/** A pg client as far as we know its inside: the connection's socket is what we take over. */
-interface ClientWithSocket {
-  readonly connection: { readonly stream: Socket };
-}
-
+/** Of the socket's reads, which all go into one buffer. */
+const READ_BYTES = 256 * 1024;
 const COPY_BOTH_RESPONSE = 0x57;
 const ERROR_RESPONSE = 0x45;
 
 /**
- * A walsender connection. `pg` connects, negotiates TLS, logs in and answers questions; from `start` on the socket is
- * ours and pg no longer sees what arrives, because an object for each message costs more than everything else.
+ * A walsender connection. `pg` logs in and answers questions; from `start` on the socket is ours and pg no longer sees
+ * what arrives, because an object for each message costs more than everything else.
  * https://www.postgresql.org/docs/current/protocol-replication.html
  */
 export class ReplicationConnection {
-  readonly #client: pg.Client;
-  readonly #reads: StaticReads | null;
+  readonly #upstream: Upstream;
+  readonly #opening = new Opening();
+  #login: Login | null = null;
   #failure: Error | null = null;
 
-  private constructor(client: pg.Client, reads: StaticReads | null) {
-    this.#client = client;
-    this.#reads = reads;
-    client.on('error', (error) => {
-      this.#failure ??= error;
-    });
+  private constructor(upstream: Upstream) {
+    this.#upstream = upstream;
   }
 
   /** For `open`; nothing is done yet. */
-  static to(upstream: UpstreamConfig): ReplicationConnection {
-    const config = { ...clientConfig(upstream), replication: 'database' };
-    // TLS reads from the socket itself; there the bytes come as Node has them.
-    const reads = upstream.ssl === false ? new StaticReads() : null;
-    const client = new pg.Client({ ...config, ...(reads && { stream: () => reads.socket }) } as pg.ClientConfig);
-    return new ReplicationConnection(client, reads);
+  static to(upstream: Upstream): ReplicationConnection {
+    return new ReplicationConnection(upstream);
   }
 
-  /** Connects and logs in. Rejects with pg's errors, also when `close` is called meanwhile. */
+  /** Connects and logs in. Rejects as `login` does, also when `close` is called meanwhile. */
   async open(): Promise<void> {
-    await this.#client.connect();
+    this.#login = await login(this.#upstream, {
+      client: { replication: 'database' },
+      opening: this.#opening,
+      // Left to itself, Node allocates for each read, and at this rate what it has not yet collected is a hundred
+      // megabytes.
+      readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    });
+    this.#upstream.noteCurrent(this.#login.host);
+    this.#login.client.on('error', (error) => (this.#failure ??= error));
   }
 
   /** For questions, before `start`. A walsender knows the simple protocol only: no parameters. */
   get session(): pg.ClientBase {
-    return this.#client;
+    return this.#opened.client;
   }
 
   async identifySystem(): Promise<SystemIdentity> {
-    const [row] = await this.#client
+    const [row] = await this.session
       .query<{ systemid: string; timeline: number; xlogpos: string }>('IDENTIFY_SYSTEM')
       .then(({ rows }) => rows);
     const flushLsn = parseLsn(row?.xlogpos ?? '');
@@ -79,12 +80,23 @@ export class ReplicationConnection {
   }
 
   /**
+   * The timelines before `timeline` and where each was left, from the server's own history file.
+   * https://www.postgresql.org/docs/current/protocol-replication.html#PROTOCOL-REPLICATION-TIMELINE-HISTORY
+   */
+  async timelineHistory(timeline: number): Promise<ReadonlyMap<number, Lsn>> {
+    const [row] = await this.session
+      .query<{ content: string | Buffer }>(`TIMELINE_HISTORY ${timeline}`)
+      .then(({ rows }) => rows);
+    return readTimelineHistory(row?.content.toString('utf8') ?? '');
+  }
+
+  /**
    * Begins the stream at `lsn`, or at the slot's own position where that is later. Resolves when the server has begun,
    * rejects with its error (`code` is the SQLSTATE).
    */
-  start(slotName: string, publicationName: string, lsn: Lsn, receiver: StreamReceiver): Promise<void> {
-    const socket = this.#socket;
-    socket.removeAllListeners('data');
+  start(slotName: string, publications: readonly string[], lsn: Lsn, receiver: StreamReceiver): Promise<void> {
+    const { channel } = this.#opened;
+    const { socket } = channel;
     return new Promise((resolve, reject) => {
       let preamble: Preamble | null = new Preamble();
       let isClosed = false;
@@ -112,13 +124,21 @@ export class ReplicationConnection {
           close(error as Error);
         }
       };
-      if (this.#reads) this.#reads.onBytes = onBytes;
-      else socket.on('data', onBytes);
+      channel.read((bytes, length) => onBytes(bytes.subarray(0, length)));
       socket.once('error', close);
       socket.once('close', () => close(this.#lost()));
       if (socket.destroyed) close(this.#lost());
-      else socket.write(queryMessage(startCommand(slotName, publicationName, lsn)));
+      else socket.write(queryMessage(startCommand(slotName, publications, lsn)));
     });
+  }
+
+  /** Reads no more until `resume`: what the server has to say waits there. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
   }
 
   /** Sends a CopyData frame. What the socket does not take at once is buffered: a status is 39 bytes. */
@@ -140,7 +160,8 @@ export class ReplicationConnection {
    * that, as only what is durable was confirmed.
    */
   close(): void {
-    this.#socket.destroy();
+    this.#opening.abort(new CaptureFault('connection-lost', 'the connection was given up', null));
+    this.#login?.channel.destroy();
   }
 
   #lost(): Error {
@@ -148,33 +169,23 @@ export class ReplicationConnection {
   }
 
   get #socket(): Socket {
-    return (this.#client as unknown as ClientWithSocket).connection.stream;
+    return this.#opened.channel.socket;
+  }
+
+  get #opened(): Login {
+    return must(this.#login, 'the connection is open');
   }
 }
 
-const READ_BYTES = 256 * 1024;
-
-/**
- * A socket that reads into one buffer, again and again. Left to itself, Node allocates for each read, and at this rate
- * what it has not yet collected is a hundred megabytes.
- */
-class StaticReads {
-  readonly socket: Socket;
-  /** Takes what was read; the bytes are lent until it returns. */
-  onBytes: (bytes: Buffer) => void;
-
-  constructor() {
-    const onread: OnReadOpts = {
-      buffer: Buffer.allocUnsafeSlow(READ_BYTES),
-      callback: (length, buffer) => {
-        this.onBytes((buffer as Buffer).subarray(0, length));
-        return true;
-      },
-    };
-    this.socket = new Socket({ onread } as SocketConstructorOpts);
-    // Until the stream begins it is pg that reads, and pg keeps what it gets.
-    this.onBytes = (bytes) => this.socket.emit('data', Buffer.from(bytes));
+/** `<timeline> <LSN> <why>` by line, comments and empty lines between them. */
+export function readTimelineHistory(text: string): ReadonlyMap<number, Lsn> {
+  const left = new Map<number, Lsn>();
+  for (const line of text.split('\n')) {
+    const match = /^\s*(\d+)\s+([0-9A-Fa-f]+\/[0-9A-Fa-f]+)/.exec(line);
+    const lsn = match === null ? null : parseLsn(match[2]!);
+    if (match !== null && lsn !== null) left.set(Number(match[1]), lsn);
   }
+  return left;
 }
 
 /** Finds where the server's answer to START_REPLICATION ends and the stream begins. */
@@ -197,24 +208,15 @@ class Preamble {
   }
 }
 
-function startCommand(slotName: string, publicationName: string, lsn: Lsn): string {
-  const publications = quoteName(publicationName).replaceAll("'", "''");
+function startCommand(slotName: string, names: readonly string[], lsn: Lsn): string {
+  const publications = names.map(quoteName).join().replaceAll("'", "''");
   return (
     `START_REPLICATION SLOT ${quoteName(slotName)} LOGICAL ${formatLsn(lsn)} ` +
-    `(proto_version '1', publication_names '${publications}')`
+    `(proto_version '1', publication_names '${publications}', messages 'true')`
   );
 }
 
 /** A name in a replication command: always in quotes, as the key words of that grammar are others than SQL's. */
 function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
-}
-
-/** Query => 'Q' Int32(length) String */
-function queryMessage(text: string): Buffer {
-  const body = Buffer.from(`${text}\0`, 'utf8');
-  const head = Buffer.alloc(5);
-  head.writeUInt8(0x51, 0);
-  head.writeUInt32BE(body.length + 4, 1);
-  return Buffer.concat([head, body]);
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { parseLsn, type Lsn } from '../postgres/lsn.ts';
 import { SQLSTATE } from '../postgres/sqlstate.ts';
@@ -19,11 +18,8 @@ export interface SlotState {
 }
 
 export const PLUGIN = 'pgoutput';
-
-/** The slot of one walhook: slot names are lower case letters, digits and underscores, at most 63. */
-export function slotNameOf(instanceId: string): string {
-  return `walhook_${createHash('sha256').update(instanceId).digest('hex').slice(0, 16)}`;
-}
+/** From version 17 on a slot may be kept on standbys too. */
+const FAILOVER_SINCE = 170_000;
 
 interface SlotRow extends pg.QueryResultRow {
   plugin: string | null;
@@ -67,15 +63,19 @@ export async function findSlot(admin: pg.ClientBase, slotName: string): Promise<
 }
 
 /**
- * Creates the slot. Waits until the transactions that are running now have ended, as long as the connection's statement
- * timeout allows. The publication must be there already: the server looks for it at the slot's position, always.
+ * Creates the slot; where the server knows of it, as one that standbys with `sync_replication_slots` keep a copy of, so that
+ * a promotion costs no change (https://www.postgresql.org/docs/current/logical-replication-failover.html).
+ *
+ * Waits until the transactions that are running now have ended, as long as the connection's statement timeout allows. The
+ * publication must be there already: the server looks for it at the slot's position, always.
  * Throws `CaptureFault` (wal-level, no-slots-left, not-permitted, server-unavailable for the timeout).
  */
 export async function createSlot(admin: pg.ClientBase, slotName: string): Promise<void> {
   const facts = await askServer(admin);
   if (facts.walLevel !== 'logical') throw walLevelFault(facts.walLevel);
   try {
-    await admin.query('SELECT pg_catalog.pg_create_logical_replication_slot($1, $2)', [slotName, PLUGIN]);
+    const more = facts.versionNumber >= FAILOVER_SINCE ? ', failover => true' : '';
+    await admin.query(`SELECT pg_catalog.pg_create_logical_replication_slot($1, $2${more})`, [slotName, PLUGIN]);
   } catch (error) {
     if ((error as { code?: unknown }).code !== SQLSTATE.query_canceled) throw faultOf(error);
     throw new CaptureFault(

@@ -222,7 +222,8 @@ function temporaryTwin(kind: string, path: string): string {
   return join(tmpdir(), `walhook-${kind}-${createHash('sha256').update(path).digest('hex').slice(0, 12)}`);
 }
 
-function freePort(): Promise<number> {
+/** A port of loopback that nothing listens on now. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once('error', reject);

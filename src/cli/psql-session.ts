@@ -16,10 +16,13 @@ const asText = (value: string): string => value;
 /** A connection that shows statements and their answers as psql does. */
 export class PsqlSession {
   readonly #client: pg.Client;
+  readonly #shown: (cell: string) => string;
   readonly #printed: string[] = [];
   #commandTag = '';
 
-  constructor(connectionUrl: string) {
+  /** `shown`: what is printed for a value, for prints that are to be compared with those of another run. */
+  constructor(connectionUrl: string, shown: (cell: string) => string = asText) {
+    this.#shown = shown;
     this.#client = new pg.Client({ connectionString: connectionUrl, types: { getTypeParser: () => asText } });
     this.#client.on('notice', (notice) => this.#printed.push(`${notice.severity}:  ${notice.message}`));
     this.#client.on('error', () => undefined);
@@ -52,9 +55,10 @@ export class PsqlSession {
   #format(result: pg.QueryArrayResult<(string | null)[]>, expanded: boolean): string {
     if (result.fields.length === 0) return this.#commandTag;
     const columns = result.fields.map((field) => field.name);
-    if (expanded) return psqlExpanded(columns, result.rows);
+    const rows = result.rows.map((row) => row.map((cell) => (cell === null ? null : this.#shown(cell))));
+    if (expanded) return psqlExpanded(columns, rows);
     const numeric = result.fields.map((field) => NUMERIC_OIDS.has(field.dataTypeID));
-    return `${psqlTable(columns, result.rows, numeric)}\n`;
+    return `${psqlTable(columns, rows, numeric)}\n`;
   }
 }
 

@@ -9,3 +9,8 @@ export function stopSignal(): AbortSignal {
   }
   return controller.signal;
 }
+
+/** Calls `run` on each SIGHUP, which otherwise would end the process. */
+export function onHangup(run: () => void): void {
+  process.on('SIGHUP', run);
+}

@@ -1,10 +1,16 @@
-import { SERVE_OPTIONS, parseTcpAddress, type OptionSpec, type TcpAddress } from '../config/options.ts';
+import type { OptionSpec } from '../config/option-spec.ts';
+import { SERVE_OPTIONS, parseTcpAddress, type TcpAddress } from '../config/options.ts';
 
-const { listen, http, logLevel, logFormat } = SERVE_OPTIONS;
+const { http, logLevel, logFormat } = SERVE_OPTIONS;
 
 /** The demo's options: those of `serve` that make sense with a PostgreSQL of its own, and the receiver's address. */
 export const START_OPTIONS = {
-  listen,
+  listen: {
+    ...SERVE_OPTIONS.listen,
+    placeholder: 'HOST:PORT',
+    text: 'Where SQL clients connect.',
+    parse: parseTcpAddress,
+  } satisfies OptionSpec<TcpAddress>,
   http,
   receiver: {
     name: 'receiver',

@@ -1,8 +1,9 @@
 import { join, resolve } from 'node:path';
 import { DataDirectory } from '../catalog/data-directory.ts';
-import { ConfigError, loadOptions } from '../config/load.ts';
+import { CLIENT_OPTIONS } from '../config/client-options.ts';
+import { ConfigError, defaultValues, loadOptions } from '../config/load.ts';
 import type { ServeConfig, Values } from '../config/options.ts';
-import { DemoReceiver, formatWebhook, type ReceivedWebhook } from './demo-receiver.ts';
+import { LocalReceiver, formatWebhook, type ReceivedWebhook } from './local-receiver.ts';
 import { LOCAL_PASSWORD, LOCAL_USER, LocalPostgres } from './local-postgres.ts';
 import { stopSignal } from './signals.ts';
 import { START_OPTIONS } from './start-options.ts';
@@ -16,7 +17,7 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
  * `--once` it stops after the tour, and exits 0 only if every webhook that the tour expects arrived as expected.
  */
 export async function startCommand(args: readonly string[]): Promise<number> {
-  const { values, rest } = loadOptions(START_OPTIONS, args, process.env, ['--once']);
+  const { values, rest, settings } = loadOptions(START_OPTIONS, args, process.env, ['--once']);
   const unknown = rest.filter((word) => word !== '--once');
   if (unknown.length > 0) throw new ConfigError(unknown.map((word) => `"${word}" is no option of start`));
   const signal = stopSignal();
@@ -27,7 +28,7 @@ export async function startCommand(args: readonly string[]): Promise<number> {
   const directory = DataDirectory.open(dataDir);
   stack.defer(() => directory.close());
   const inbox: { take: (webhook: ReceivedWebhook) => void } = { take: printWebhook };
-  const receiver = new DemoReceiver((webhook) => inbox.take(webhook));
+  const receiver = new LocalReceiver((webhook) => inbox.take(webhook));
   const receiverPort = await receiver.listen(values.receiver.host, values.receiver.port);
   stack.defer(() => receiver.close());
   const endpointUrl = `http://${values.receiver.host}:${receiverPort}`;
@@ -37,7 +38,7 @@ export async function startCommand(args: readonly string[]): Promise<number> {
   stack.defer(() => postgres.stop());
 
   const running = new AbortController();
-  const walhook = new Walhook(serveConfig(values, postgres.url()), directory);
+  const walhook = new Walhook(serveConfig(values, postgres.url()), directory, settings);
   const finished = walhook.run(AbortSignal.any([signal, running.signal]));
   stack.defer(async () => {
     running.abort();
@@ -72,12 +73,20 @@ export async function startCommand(args: readonly string[]): Promise<number> {
 
 function serveConfig(values: Values<typeof START_OPTIONS>, upstream: string): ServeConfig {
   return {
+    ...defaultValues(CLIENT_OPTIONS),
     upstream,
-    listen: values.listen,
+    listen: [values.listen],
     http: values.http,
     dataDir: resolve(values.dataDir),
+    secretKey: null,
+    secretKeyFile: '',
+    requireEndpoint: false,
+    // The tour tells of each webhook before it comes.
+    validate: false,
     // The demo's endpoints are on this machine.
     egressAllow: ['127.0.0.0/8', '::1/128', 'localhost'],
+    logMaxBytes: 0,
+    backfillMaxRowsPerSecond: 0,
     logLevel: values.logLevel,
     logFormat: values.logFormat,
   };

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../base/clock.ts';
-import { formatWebhook, type ReceivedWebhook } from './demo-receiver.ts';
+import { formatWebhook, type ReceivedWebhook } from './local-receiver.ts';
 import { PsqlSession } from './psql-session.ts';
 import { TOUR_STREAM, TOUR_TABLE, tourSteps, type ExpectedWebhook, type TourStep } from './tour-steps.ts';
 

@@ -1,21 +1,25 @@
 import { systemClock } from '../base/clock.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
 import { systemRandom } from '../base/random.ts';
-import { Catalog } from '../catalog/catalog.ts';
+import type { Catalog } from '../catalog/catalog.ts';
 import type { DataDirectory } from '../catalog/data-directory.ts';
 import { ConfigError } from '../config/load.ts';
 import type { ServeConfig } from '../config/options.ts';
 import { Engine } from '../engine/engine.ts';
-import { UpstreamSource } from '../engine/upstream-source.ts';
+import { UpstreamServer, UpstreamSource } from '../engine/upstream-source.ts';
+import type { ClientTls } from '../frontend/client-tls.ts';
 import { Frontend } from '../frontend/frontend.ts';
+import { describeAddress } from '../frontend/sockets.ts';
 import { AdminServer, type HealthCheck } from '../http/admin-server.ts';
-import { ChangeLog } from '../log/change-log.ts';
-import { LOG_FILE } from '../log/schema.ts';
+import type { Setting } from '../model/server-info.ts';
 import { Metrics } from '../metrics/registry.ts';
-import { slotNameOf } from '../capture/slot.ts';
-import { EgressRuleError, parseEgressAllow } from '../sinks/webhook/address-guard.ts';
-import { parseUpstreamUrl, type UpstreamConfig } from '../upstream/upstream-config.ts';
+import { EgressRuleError, parseEgressAllow } from '../sinks/address-guard.ts';
+import { SessionUpstream } from '../upstream/session-upstream.ts';
+import { parseUpstreamUrl } from '../upstream/upstream-config.ts';
+import { Upstream } from '../upstream/upstream.ts';
+import { clientLimits, openClientTls } from './client-options.ts';
 import { collectMetrics } from './collect-metrics.ts';
+import { openCatalog } from './open-catalog.ts';
 import { version } from './version.ts';
 
 export interface Ports {
@@ -30,44 +34,56 @@ export class Walhook {
   readonly #catalog: Catalog;
   readonly #engine: Engine;
   readonly #frontend: Frontend;
+  readonly #clientTls: ClientTls | null;
   readonly #admin: AdminServer;
   readonly #httpPort = Promise.withResolvers<number>();
   readonly #ports = Promise.withResolvers<Ports>();
 
-  /** `directory` is locked already and stays the caller's to close. */
-  constructor(config: ServeConfig, directory: DataDirectory) {
+  /** `directory` is locked already and stays the caller's to close. `settings`: what SHOW CDC SETTINGS has. */
+  constructor(config: ServeConfig, directory: DataDirectory, settings: readonly Setting[]) {
     const logFormat = resolveFormat(config.logFormat);
     this.#httpPort.promise.catch(() => undefined);
     this.#ports.promise.catch(() => undefined);
     this.#config = config;
     this.logger = createLogger(config.logLevel, logFormat);
-    this.#catalog = Catalog.open(directory.file('catalog.db'), systemClock);
-    const upstream = parseUpstreamUrl(config.upstream);
+    const parts = { clock: systemClock, random: systemRandom };
+    const upstreamConfig = parseUpstreamUrl(config.upstream);
+    const upstreamLogger = this.logger.child({ part: 'upstream' });
+    const upstream = new Upstream(upstreamConfig, { ...parts, logger: upstreamLogger });
     checkEgressAllow(config.egressAllow);
-    const slotName = slotNameOf(this.#catalog.instanceId());
+    this.#catalog = openCatalog(config, directory, this.logger);
+    this.#catalog.claimUnnamed(upstreamConfig.database);
     this.#engine = new Engine({
       catalog: this.#catalog,
-      source: new UpstreamSource(upstream, slotName),
+      server: new UpstreamServer(upstream),
+      sourceOf: (database, slotName) => {
+        const logger = upstreamLogger.child({ database });
+        return new UpstreamSource(new Upstream({ ...upstreamConfig, database }, { ...parts, logger }), slotName);
+      },
       pipeline: {
         dataDir: config.dataDir,
         upstreamUrl: config.upstream,
-        slotName,
+        maxLogBytes: config.logMaxBytes,
+        backfillMaxRowsPerSecond: config.backfillMaxRowsPerSecond,
         egressAllow: config.egressAllow,
         userAgent: `walhook/${version()}`,
         logLevel: config.logLevel,
         logFormat,
       },
-      resetLog: () => resetLog(directory.file(LOG_FILE)),
-      clock: systemClock,
-      random: systemRandom,
+      ...parts,
       logger: this.logger.child({ part: 'engine' }),
     });
+    const frontendLogger = this.logger.child({ part: 'frontend' });
+    this.#clientTls = openClientTls(config, systemClock, frontendLogger);
     this.#frontend = new Frontend({
       listen: config.listen,
-      upstream: relayAddress(upstream),
+      tls: this.#clientTls,
+      limits: clientLimits(config),
+      upstream: new SessionUpstream(upstream, systemClock),
       control: this.#engine,
+      info: { version: version(), requireEndpoint: config.requireEndpoint, validate: config.validate, settings },
       clock: systemClock,
-      logger: this.logger.child({ part: 'frontend' }),
+      logger: frontendLogger,
     });
     this.#admin = new AdminServer({
       ...config.http,
@@ -77,7 +93,7 @@ export class Walhook {
     });
   }
 
-  /** The ports, once both are bound by `run`; rejects where one cannot be. */
+  /** The ports, once all are bound by `run`; 0 for SQL that comes by unix sockets alone. Rejects where one cannot be. */
   get ports(): Promise<Ports> {
     return this.#ports.promise;
   }
@@ -101,6 +117,11 @@ export class Walhook {
     if (rejected) throw rejected.reason;
   }
 
+  /** Reads again what may change while it runs: the certificate for clients. */
+  reload(): void {
+    this.#clientTls?.reload();
+  }
+
   async #serveAdmin(signal: AbortSignal): Promise<void> {
     try {
       this.#httpPort.resolve(await this.#admin.listen());
@@ -112,10 +133,11 @@ export class Walhook {
   }
 
   async #announce(): Promise<Ports> {
-    const address = await this.#frontend.address;
-    const ports = { sqlPort: 'port' in address ? address.port : 0, httpPort: await this.#httpPort.promise };
-    const { listen, http } = this.#config;
-    this.logger.info({ sql: `${listen.host}:${ports.sqlPort}`, http: `${http.host}:${ports.httpPort}` }, 'listening');
+    const addresses = await this.#frontend.addresses;
+    const tcp = addresses.find((address) => 'port' in address);
+    const ports = { sqlPort: tcp?.port ?? 0, httpPort: await this.#httpPort.promise };
+    const sql = addresses.map(describeAddress).join(',');
+    this.logger.info({ sql, http: `${this.#config.http.host}:${ports.httpPort}` }, 'listening');
     return ports;
   }
 
@@ -125,24 +147,17 @@ export class Walhook {
   }
 
   async #readiness(): Promise<readonly HealthCheck[]> {
-    const capture = await this.#engine.captureStatus();
-    const ok = capture.state === 'streaming' || capture.state === 'idle';
-    return [{ name: 'capture', ok, detail: ok ? capture.state : (capture.error ?? capture.state) }];
+    const captures = [...(await this.#engine.captureStatus())];
+    return captures.map(([database, { state, error }]) => {
+      const ok = state === 'idle' || (state === 'streaming' && error === null);
+      return { name: `capture of ${database}`, ok, detail: ok ? state : (error ?? state) };
+    });
   }
 }
 
 function resolveFormat(format: ServeConfig['logFormat']): 'json' | 'pretty' {
   if (format !== 'auto') return format;
   return process.stderr.isTTY ? 'pretty' : 'json';
-}
-
-function resetLog(path: string): void {
-  const log = ChangeLog.open(path);
-  try {
-    log.reset();
-  } finally {
-    log.close();
-  }
 }
 
 /** The delivery thread reads the entries; that they can be read is found out before anything starts. */
@@ -153,13 +168,4 @@ function checkEgressAllow(entries: readonly string[]): void {
     if (!(error instanceof EgressRuleError)) throw error;
     throw new ConfigError([`--egress-allow: ${error.message}`]);
   }
-}
-
-/** Where clients' sessions go: the same server that changes are captured from. */
-function relayAddress({ host, port, ssl }: UpstreamConfig): { host: string; port: number } | { path: string } {
-  if (ssl !== false) {
-    // Clients' sessions would go unencrypted where the operator asked for encryption.
-    throw new ConfigError(['--upstream: sslmode other than disable is not supported yet']);
-  }
-  return host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : { host, port };
 }

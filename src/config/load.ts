@@ -1,4 +1,5 @@
-import { environmentName, type OptionSpec, type Values } from './options.ts';
+import type { OptionSpec } from './option-spec.ts';
+import { environmentName, type Values } from './options.ts';
 
 /** All that is wrong with a configuration, at once. */
 export class ConfigError extends Error {
@@ -14,21 +15,34 @@ export class ConfigError extends Error {
 export interface Loaded<S extends Readonly<Record<string, OptionSpec<unknown>>>> {
   readonly values: Values<S>;
   readonly rest: readonly string[];
+  /** Where each of them comes from, as it may be shown. */
+  readonly settings: readonly LoadedSetting[];
+}
+
+/** An option as it was said; what is secret is `***`. */
+export interface LoadedSetting {
+  readonly name: string;
+  readonly value: string;
+  readonly source: 'flag' | 'environment' | 'default';
+  readonly text: string;
 }
 
 /**
  * Reads options from flags (`--name value`, `--name=value`), then the environment, then their defaults.
- * `switches` are flags without a value, such as `--once`; those given are in `rest`. Throws `ConfigError` with every problem found.
+ * `switches` are flags without a value, such as `--once`; those given are in `rest`. `check` is given
+ * the values that could be read and returns what is wrong with them together. Throws `ConfigError` with every problem found.
  */
 export function loadOptions<S extends Readonly<Record<string, OptionSpec<unknown>>>>(
   specs: S,
   args: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
   switches: readonly string[] = [],
+  check: (values: Partial<Values<S>>) => readonly string[] = () => [],
 ): Loaded<S> {
   const problems: string[] = [];
   const { flags, rest } = readFlags(specs, args, switches, problems);
   const values: Record<string, unknown> = {};
+  const settings: LoadedSetting[] = [];
   for (const [key, spec] of Object.entries(specs)) {
     const variable = environmentName(spec);
     const fromFlag = flags.get(spec.name);
@@ -39,14 +53,18 @@ export function loadOptions<S extends Readonly<Record<string, OptionSpec<unknown
       problems.push(`--${spec.name} (or ${variable}) is required: ${spec.text}`);
       continue;
     }
+    const source = fromFlag === undefined ? (fromEnvironment ? 'environment' : 'default') : 'flag';
+    const shown = spec.secret === true && text !== '' ? '***' : text;
+    settings.push({ name: spec.name, value: shown, source, text: spec.text });
     try {
       values[key] = spec.parse(text);
     } catch (error) {
       problems.push(`${origin}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
+  problems.push(...check(values as Partial<Values<S>>));
   if (problems.length > 0) throw new ConfigError(problems);
-  return { values: values as Values<S>, rest };
+  return { values: values as Values<S>, rest, settings };
 }
 
 function readFlags(
@@ -74,4 +92,9 @@ function readFlags(
     else flags.set(name, value);
   }
   return { flags, rest };
+}
+
+/** What the options are where none is given. None of them may be required. */
+export function defaultValues<S extends Readonly<Record<string, OptionSpec<unknown>>>>(specs: S): Values<S> {
+  return loadOptions(specs, [], {}).values;
 }

@@ -1,20 +1,8 @@
+import { parseKeyText } from '../base/key-text.ts';
 import { LOG_LEVELS, type LogLevel } from '../base/logger.ts';
-
-/**
- * Every option once. The flag, the environment variable, `--help` and the README's table derive from this list.
- * `parse` throws an `Error` whose message says what would be valid; it is shown behind the option's name.
- */
-export interface OptionSpec<T> {
-  /** `data-dir` gives `--data-dir` and `WALHOOK_DATA_DIR`. */
-  readonly name: string;
-  readonly placeholder: string;
-  /** In the form that the flag takes; null where the option must be given. */
-  readonly default: string | null;
-  readonly text: string;
-  /** Printed as `***` by anything that shows the configuration. */
-  readonly secret?: boolean;
-  readonly parse: (text: string) => T;
-}
+import { parseConnectionUrl } from '../postgres/connection-url.ts';
+import { CLIENT_OPTIONS } from './client-options.ts';
+import { oneOf, type OptionSpec } from './option-spec.ts';
 
 /** Where to listen or to connect: TCP. Port 0 is any free one. */
 export interface TcpAddress {
@@ -31,20 +19,9 @@ export function parseTcpAddress(text: string): TcpAddress {
   return { host: host === undefined || host === '' ? '127.0.0.1' : host, port };
 }
 
+/** The text itself, which each thread reads again; throws `UpstreamUrlError`, which never shows it. */
 function parseUpstream(text: string): string {
-  const problem = 'write postgres://user:password@host:port/database';
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    throw new Error(`it is no URL; ${problem}`);
-  }
-  if (url.protocol !== 'postgres:' && url.protocol !== 'postgresql:') {
-    throw new Error(`"${url.protocol}//" is no scheme of PostgreSQL's; ${problem}`);
-  }
-  const socket = url.searchParams.get('host');
-  if (url.hostname === '' && !socket) throw new Error(`it names no host; ${problem}`);
-  if (url.username === '' && !url.searchParams.get('user')) throw new Error(`it names no user; ${problem}`);
+  parseConnectionUrl(text);
   return text;
 }
 
@@ -55,30 +32,62 @@ function parseList(text: string): readonly string[] {
     .filter((entry) => entry !== '');
 }
 
-function oneOf<T extends string>(values: readonly T[]): (text: string) => T {
-  return (text) => {
-    const found = values.find((value) => value === text.toLowerCase());
-    if (!found) throw new Error(`"${text}" is not one of ${values.join(', ')}`);
-    return found;
-  };
+const BYTES = /^(\d{1,15}) ?(B|kB|MB|GB|TB)?$/;
+const UNITS: Readonly<Record<string, number>> = { B: 1, kB: 2 ** 10, MB: 2 ** 20, GB: 2 ** 30, TB: 2 ** 40 };
+
+/** Bytes, with one of PostgreSQL's units or none. */
+export function parseBytes(text: string): number {
+  const match = BYTES.exec(text.trim());
+  const bytes = match === null ? Number.NaN : Number(match[1]) * (UNITS[match[2] ?? 'B'] ?? 1);
+  if (!Number.isSafeInteger(bytes)) throw new Error(`"${text}" is no size; write bytes, or as in 512MB, 20GB`);
+  return bytes;
 }
 
+function parseCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text.trim())) throw new Error(`"${text}" is no whole number`);
+  return Number(text);
+}
+
+/** Where to listen: TCP, or a unix socket's path. */
+export type ListenAddress = TcpAddress | { readonly path: string };
+
+/** The kernel's limit for a socket's path, with the zero that ends it. */
+const MAX_SOCKET_PATH_BYTES = 107;
+const SOCKET_NAME = '.s.PGSQL.7432';
+
+/** A list of TCP addresses and absolute paths; a path that ends in `/` is the folder of a socket named as clients expect. */
+export function parseListen(text: string): readonly ListenAddress[] {
+  const entries = parseList(text);
+  if (entries.length === 0)
+    throw new Error('it names no address; write host:port, or the absolute path of a unix socket');
+  return entries.map((entry) => {
+    if (!entry.startsWith('/')) return parseTcpAddress(entry);
+    const path = entry.endsWith('/') ? `${entry}${SOCKET_NAME}` : entry;
+    if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
+      throw new Error(`"${path}" is too long for a socket: ${MAX_SOCKET_PATH_BYTES} bytes at most`);
+    }
+    return { path };
+  });
+}
+
+/** Every option once. */
 export const SERVE_OPTIONS = {
   upstream: {
     name: 'upstream',
     placeholder: 'URL',
     default: null,
     secret: true,
-    text: 'The PostgreSQL server to front, as postgres://user:password@host:port/database. Clients use credentials of their own; this user is the one that captures changes: it needs REPLICATION and must own the tables of streams.',
+    text: 'The PostgreSQL server to front, as postgres://user:password@host:port/database?sslmode=verify-full; several hosts may be given, separated by commas. Clients use credentials of their own; this user is the one that captures changes, also in other databases of the server: it needs REPLICATION and must own the tables of streams.',
     parse: parseUpstream,
   } satisfies OptionSpec<string>,
   listen: {
     name: 'listen',
-    placeholder: 'HOST:PORT',
+    placeholder: 'LIST',
     default: '127.0.0.1:7432',
-    text: 'Where SQL clients connect.',
-    parse: parseTcpAddress,
-  } satisfies OptionSpec<TcpAddress>,
+    text: 'Where SQL clients connect: TCP addresses (host:port) and paths of unix sockets, separated by commas. A path that ends in / is a folder, whose socket is .s.PGSQL.7432.',
+    parse: parseListen,
+  } satisfies OptionSpec<readonly ListenAddress[]>,
+  ...CLIENT_OPTIONS,
   http: {
     name: 'http',
     placeholder: 'HOST:PORT',
@@ -93,13 +102,56 @@ export const SERVE_OPTIONS = {
     text: 'The folder of the catalog and the change log. One walhook at a time may use it.',
     parse: (text: string): string => text,
   } satisfies OptionSpec<string>,
+  secretKey: {
+    name: 'secret-key',
+    placeholder: 'BASE64',
+    default: '',
+    secret: true,
+    text: 'What stored secrets are encrypted with: 32 bytes in base64 (`openssl rand -base64 32`). Where neither this nor --secret-key-file is given, a key is made in the data directory, as secret.key. To change it: `walhook rotate-secret-key`.',
+    parse: (text: string): Buffer | null => (text === '' ? null : parseKeyText(text)),
+  } satisfies OptionSpec<Buffer | null>,
+  secretKeyFile: {
+    name: 'secret-key-file',
+    placeholder: 'PATH',
+    default: '',
+    text: 'A file with that key in base64, which nobody else may read (mode 0600).',
+    parse: (text: string): string => text,
+  } satisfies OptionSpec<string>,
+  requireEndpoint: {
+    name: 'require-endpoint',
+    placeholder: 'MODE',
+    default: 'off',
+    text: 'off, or on: streams send to endpoints (CREATE CDC ENDPOINT) alone, a URL in a statement is refused, and only superusers and members of the role cdc_admin define endpoints.',
+    parse: (text: string): boolean => oneOf(['on', 'off'] as const)(text) === 'on',
+  } satisfies OptionSpec<boolean>,
+  validate: {
+    name: 'validate',
+    placeholder: 'MODE',
+    default: 'on',
+    text: 'on, or off: whether a stream’s endpoint is sent a test event when it becomes the stream’s, where the stream does not say (option validate).',
+    parse: (text: string): boolean => oneOf(['on', 'off'] as const)(text) === 'on',
+  } satisfies OptionSpec<boolean>,
   egressAllow: {
     name: 'egress-allow',
     placeholder: 'LIST',
     default: '',
-    text: 'Networks (CIDR) and host names, separated by commas, that webhooks may reach although they are not public unicast addresses: 127.0.0.0/8,hooks.internal.',
+    text: 'Networks (CIDR) and host names, separated by commas, that endpoints and brokers may have although they are not public unicast addresses: 127.0.0.0/8,hooks.internal.',
     parse: parseList,
   } satisfies OptionSpec<readonly string[]>,
+  logMaxBytes: {
+    name: 'log-max-bytes',
+    placeholder: 'BYTES',
+    default: '0',
+    text: 'How large the change log of a database may become, as in 20GB; 0: as large as the disk. Above it nothing more is read from the upstream, which keeps its WAL, until some of it is delivered.',
+    parse: parseBytes,
+  } satisfies OptionSpec<number>,
+  backfillMaxRowsPerSecond: {
+    name: 'backfill-max-rows-per-second',
+    placeholder: 'N',
+    default: '0',
+    text: 'How fast backfills read, all of one database together; 0: as fast as they can.',
+    parse: parseCount,
+  } satisfies OptionSpec<number>,
   logLevel: {
     name: 'log-level',
     placeholder: 'LEVEL',
@@ -114,6 +166,50 @@ export const SERVE_OPTIONS = {
     text: 'json, pretty, or auto: pretty on a terminal.',
     parse: oneOf(['auto', 'json', 'pretty'] as const),
   } satisfies OptionSpec<'auto' | 'json' | 'pretty'>,
+};
+
+/** The options of `rotate-secret-key`: what opens the secrets now, and what is to open them afterwards. */
+export const ROTATE_OPTIONS = {
+  dataDir: SERVE_OPTIONS.dataDir,
+  secretKey: SERVE_OPTIONS.secretKey,
+  secretKeyFile: SERVE_OPTIONS.secretKeyFile,
+  newSecretKey: {
+    ...SERVE_OPTIONS.secretKey,
+    name: 'new-secret-key',
+    text: 'The key to encrypt with from now on: 32 bytes in base64.',
+  } satisfies OptionSpec<Buffer | null>,
+  newSecretKeyFile: {
+    ...SERVE_OPTIONS.secretKeyFile,
+    name: 'new-secret-key-file',
+    text: 'A file with the new key in base64, which nobody else may read (mode 0600).',
+  } satisfies OptionSpec<string>,
+};
+
+/** The options of `check`, and of `doctor`, which opens the data directory besides. */
+export const CHECK_OPTIONS = { upstream: SERVE_OPTIONS.upstream };
+export const DOCTOR_OPTIONS = {
+  upstream: SERVE_OPTIONS.upstream,
+  dataDir: SERVE_OPTIONS.dataDir,
+  secretKey: SERVE_OPTIONS.secretKey,
+  secretKeyFile: SERVE_OPTIONS.secretKeyFile,
+};
+
+/** The options of commands that speak to a walhook as its clients do. */
+export const CLIENT_COMMAND_OPTIONS = {
+  url: {
+    name: 'url',
+    placeholder: 'URL',
+    default: null,
+    secret: true,
+    text: "Where walhook's clients connect, as postgres://user:password@host:7432/database; the password may come from PGPASSWORD.",
+    parse: (text: string): string => {
+      // A URL has a password in it, so it is in no message.
+      if (!/^postgres(ql)?:\/\/./.test(text)) {
+        throw new Error('it is no URL of a server; write postgres://user@host:port/database');
+      }
+      return text;
+    },
+  } satisfies OptionSpec<string>,
 };
 
 type Specs = Readonly<Record<string, OptionSpec<unknown>>>;

@@ -21,3 +21,13 @@ export function acknowledgedRanges(
   }
   return merged;
 }
+
+/** Single positions, as ranges. One that is also among `others` is not finished: several events share it. */
+export function rangesOf(positions: readonly Position[], others: readonly Position[]): PositionRange[] {
+  const open = new Set(others.map(keyOf));
+  return positions.filter((position) => !open.has(keyOf(position))).map((first) => ({ first, last: first }));
+}
+
+function keyOf({ commitLsn, lsn, ordinal }: Position): string {
+  return `${commitLsn}/${lsn}/${ordinal}`;
+}

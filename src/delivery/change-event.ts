@@ -1,40 +1,70 @@
+import { assert } from '../base/assert.ts';
 import type { ByteWriter } from '../formats/byte-writer.ts';
 import type { EncodableChange, Transaction } from '../formats/change.ts';
+import type { EventEncoder } from '../formats/encoder.ts';
+import { createEncoder, type EnvelopeOptions } from '../formats/envelope.ts';
 import type { EventIds } from '../formats/event-id.ts';
-import { NativeEncoder } from '../formats/native.ts';
 import type { Position } from '../model/change.ts';
-import type { StreamTable } from '../model/stream.ts';
+import type { FilteredChange } from '../filters/row-filter.ts';
+import type { EventOperation, OperationName, StreamTable } from '../model/stream.ts';
 import { FRAME, frameBytes, type Relation, TAG } from '../postgres/pgoutput.ts';
-import type { SchedulerEvent } from './batch.ts';
+import type { DeliveryEvent } from './delivery-event.ts';
+import { ChangeFilter, type StreamFilters } from './change-filter.ts';
 import type { IndexedChunk } from './chunk-index.ts';
-import { LaneKeys } from './lane-key.ts';
+import { LaneKeys, type Ordering } from './lane-key.ts';
 import type { RelationChanges } from './relation-changes.ts';
+import { UnchangedValues, type ValueAnswer, type ValueQuestion } from './unchanged-values.ts';
 
 /** What all of a stream's changes of one relation definition share. */
 export class EventSource {
   readonly oid: number;
   readonly table: { readonly schema: string; readonly name: string };
   readonly keys: LaneKeys;
-  readonly #encoder: NativeEncoder;
+  /** Null where every change is an event. */
+  readonly filter: ChangeFilter | null;
+  readonly unchanged: UnchangedValues;
+  readonly #encoder: EventEncoder;
 
-  constructor(ids: EventIds, stream: string, table: StreamTable, relation: Relation) {
+  constructor(
+    ids: EventIds,
+    table: StreamTable,
+    relation: Relation,
+    filters: StreamFilters,
+    options: EnvelopeOptions,
+    ordering: Ordering,
+  ) {
     this.oid = relation.oid;
     this.table = { schema: relation.schema, name: relation.name };
-    this.keys = new LaneKeys(relation, table.keyColumns);
-    this.#encoder = new NativeEncoder(ids, relation, stream, table.keyColumns);
+    this.keys = new LaneKeys(relation, table.keyColumns, ordering);
+    this.filter = ChangeFilter.of(table, filters, relation);
+    this.unchanged = new UnchangedValues(relation, table);
+    this.#encoder = createEncoder(ids, relation, table.keyColumns, table.columns, options);
   }
 
-  encode(out: ByteWriter, event: ChangeEvent, ids: ByteWriter): void {
-    this.#encoder.encode(out, event, ids);
+  /** How many JSON values the event came to, see `EventEncoder`. */
+  encode(out: ByteWriter, event: ChangeEvent, ids: ByteWriter): number {
+    return this.#encoder.encode(out, event, ids);
+  }
+
+  /** The event without its rows: what it is about, and how large it is in full. */
+  encodeThin(out: ByteWriter, event: ChangeEvent, ids: ByteWriter, fullBytes: number): number {
+    return this.#encoder.encodeThin(out, event, ids, fullBytes);
   }
 
   encodeKey(out: ByteWriter, event: ChangeEvent): void {
     this.#encoder.encodeKey(out, event);
   }
+
+  encodeOldKey(out: ByteWriter, event: ChangeEvent): void {
+    assert(this.#encoder.encodeOldKey !== undefined, 'an event of two values has two keys');
+    this.#encoder.encodeOldKey(out, event);
+  }
 }
 
 /** One change on its way to one stream's receiver. */
-export class ChangeEvent implements SchedulerEvent, EncodableChange {
+export class ChangeEvent implements DeliveryEvent, EncodableChange {
+  /** It was sent before, and somebody has asked for it again. */
+  isReplay = false;
   readonly source: EventSource;
   readonly transaction: Transaction;
   readonly chunkId: number;
@@ -42,15 +72,26 @@ export class ChangeEvent implements SchedulerEvent, EncodableChange {
   readonly seq: number;
   readonly table: number;
   readonly keyShape: string;
-  readonly lane: string;
+  readonly lane: string | null;
   readonly secondLane: string | null;
   readonly barrier: boolean;
   readonly sharesPosition: boolean;
   readonly bytes: number;
+  readonly as: 'insert' | 'delete' | null;
+  readonly backfill: Buffer | null;
+  readonly fetched: readonly number[] | null = null;
   data: Buffer;
   offset: number;
 
-  constructor(source: EventSource, chunk: IndexedChunk, changes: RelationChanges, i: number, sharesPosition: boolean) {
+  /** `kept`: what the source's filter made of the change. */
+  constructor(
+    source: EventSource,
+    chunk: IndexedChunk,
+    changes: RelationChanges,
+    i: number,
+    sharesPosition: boolean,
+    kept: FilteredChange | null = null,
+  ) {
     const { data } = chunk;
     const offset = changes.offsets[i]!;
     this.source = source;
@@ -58,15 +99,49 @@ export class ChangeEvent implements SchedulerEvent, EncodableChange {
     this.chunkId = chunk.id;
     this.ordinal = changes.ordinals[i]!;
     this.seq = changes.seqs[i]!;
-    this.table = source.oid;
+    this.table = source.keys.table;
     this.keyShape = source.keys.shape;
-    this.barrier = data[offset + FRAME.message] === TAG.truncate;
-    this.lane = this.barrier ? '' : source.keys.lane(data, offset);
-    this.secondLane = this.barrier ? null : source.keys.secondLane(data, offset, this.lane);
+    const place = source.keys.place(data, offset);
+    this.lane = place.lane;
+    this.secondLane = place.secondLane;
+    this.barrier = place.barrier;
     this.sharesPosition = sharesPosition;
     this.bytes = frameBytes(data, offset);
+    this.as = kept !== null && data[offset + FRAME.message] === TAG.update ? madeOfUpdate(kept) : null;
+    this.backfill = chunk.backfill;
     this.data = data;
     this.offset = offset;
+  }
+
+  /** What it is to the receiver. */
+  get operation(): EventOperation {
+    if (this.backfill !== null) return 'read';
+    return this.as ?? OPERATION.get(this.data[this.offset + FRAME.message]!) ?? 'truncate';
+  }
+
+  /** A TRUNCATE of several tables is one position for all of them. */
+  get mayPark(): boolean {
+    return this.data[this.offset + FRAME.message] !== TAG.truncate;
+  }
+
+  get commitMs(): number {
+    return this.transaction.commitMs;
+  }
+
+  encode(out: ByteWriter, ids: ByteWriter): number {
+    return this.source.encode(out, this, ids);
+  }
+
+  encodeThin(out: ByteWriter, ids: ByteWriter, bytes: number): number {
+    return this.source.encodeThin(out, this, ids, bytes);
+  }
+
+  encodeKey(out: ByteWriter): void {
+    this.source.encodeKey(out, this);
+  }
+
+  encodeOldKey(out: ByteWriter): void {
+    this.source.encodeOldKey(out, this);
   }
 
   get position(): Position {
@@ -75,6 +150,18 @@ export class ChangeEvent implements SchedulerEvent, EncodableChange {
       lsn: this.data.readBigUInt64BE(this.offset + FRAME.startLsn),
       ordinal: this.ordinal,
     };
+  }
+
+  /** What Postgres has left out of it, as a question; null: nothing. */
+  question(): ValueQuestion | null {
+    return this.backfill === null ? this.source.unchanged.question(this) : null;
+  }
+
+  /** The same with the answer to its question, for one request. */
+  filled(answer: ValueAnswer): ChangeEvent {
+    const filled = this.source.unchanged.fill(this, answer);
+    if (filled === null) return this;
+    return Object.assign(Object.create(ChangeEvent.prototype) as ChangeEvent, this, filled, { offset: 0 });
   }
 
   /** Copies the frame, so that the chunk can go. */
@@ -86,3 +173,13 @@ export class ChangeEvent implements SchedulerEvent, EncodableChange {
     this.offset = 0;
   }
 }
+
+function madeOfUpdate({ operation }: FilteredChange): 'insert' | 'delete' | null {
+  return operation === 'insert' || operation === 'delete' ? operation : null;
+}
+
+const OPERATION: ReadonlyMap<number, OperationName> = new Map([
+  [TAG.insert, 'insert'],
+  [TAG.update, 'update'],
+  [TAG.delete, 'delete'],
+]);

@@ -6,7 +6,7 @@ import type { ChunkSource } from './chunk-source.ts';
 import { Deque } from './deque.ts';
 
 /** Indexed chunks, and tail chunks not indexed yet, kept for the next stream that asks. */
-export const CHUNK_CACHE_BYTES = 4 * 1024 * 1024;
+export const CHUNK_CACHE_BYTES = 2 * 1024 * 1024;
 
 interface TailChunk {
   readonly header: ChunkHeader;

@@ -1,4 +1,5 @@
 import { Transaction } from '../formats/change.ts';
+import { uuidBytes } from '../formats/event-id.ts';
 import type { Chunk, ChunkHeader } from '../log/chunk.ts';
 import type { Position } from '../model/change.ts';
 import { FRAME, frameBytes, PgoutputError, readBegin, readRelation, type Relation, TAG } from '../postgres/pgoutput.ts';
@@ -8,6 +9,8 @@ import { RelationChanges } from './relation-changes.ts';
 export interface IndexedChunk {
   readonly id: number;
   readonly data: Buffer;
+  /** The 16 bytes of the backfill that has read the rows; null: these are changes. */
+  readonly backfill: Buffer | null;
   readonly transactions: readonly Transaction[];
   readonly relations: ReadonlyMap<number, RelationChanges>;
   /** Held in memory by this index: the data and the arrays beside it. */
@@ -90,6 +93,7 @@ class Walk {
     return {
       id: this.#header.id,
       data,
+      backfill: this.#header.backfill === null ? null : uuidBytes(this.#header.backfill.id),
       transactions: this.#transactions,
       relations: this.#relations,
       bytes: data.length + arrays,

@@ -11,6 +11,8 @@ export interface ChunkSource {
    * after `startLsn`; null where no chunk does yet.
    */
   firstChunkEndingAfter(position: Position | null, startLsn: Lsn): number | null;
+  /** The first chunk whose first change committed at or after `micros` (since 1970); null where there is none. */
+  firstChunkAt(micros: bigint): number | null;
   /** Null where the chunk was trimmed or is not there yet. */
   read(id: number): Chunk | null;
   /** The last chunk's id; 0 before the first. */

@@ -1,18 +1,29 @@
+import { AssertionError, must } from '../base/assert.ts';
+import type { ReplayRange } from '../model/replay.ts';
+import { formatLsn, type Lsn } from '../postgres/lsn.ts';
+import { PgError } from '../postgres/sqlstate.ts';
+import { rewind } from './rewind.ts';
 import type { Cancel, Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import { untilAborted, type Service } from '../base/service.ts';
 import type { ChunkHeader } from '../log/chunk.ts';
+import type { DeadLetter } from '../log/dead-letters.ts';
 import type { DeliveryStore } from '../log/delivery-store.ts';
+import type { DeadLetterRecord, DeliveryAnswer, DeliveryRequest } from '../model/delivery-control.ts';
 import type { DeliveryStatus } from '../model/status.ts';
+import type { ResolvedStream } from '../model/resolved-stream.ts';
 import type { StreamDefinition } from '../model/stream.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { ChunkFeed } from './chunk-feed.ts';
 import type { ChunkSource } from './chunk-source.ts';
 import { Deque } from './deque.ts';
 import { MemoryBudget } from './memory-budget.ts';
+import type { WindowLimits } from './scheduler.ts';
 import { RequestBuilder } from './request-builder.ts';
 import { type StreamContext, StreamDelivery } from './stream-delivery.ts';
+import type { Transformer } from './transformer.ts';
+import type { ValueFetcher } from './unchanged-values.ts';
 
 /** Acknowledgements of this time are stored together: what a crash repeats at most. */
 export const SAVE_EVERY_MS = 50;
@@ -29,10 +40,15 @@ const HEADERS_PER_READ = 256;
 export interface DeliveryParts {
   readonly source: ChunkSource;
   readonly store: DeliveryStore;
-  readonly createSink: (definition: StreamDefinition) => Sink;
+  readonly createSink: (stream: ResolvedStream) => Sink;
+  /** Absent: no stream has a transform. */
+  readonly transformer?: Transformer;
+  readonly values?: ValueFetcher;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Of each stream's window. */
+  readonly limits?: WindowLimits;
 }
 
 /**
@@ -47,6 +63,8 @@ export class Delivery implements Service {
   readonly #byTable = new Map<number, Set<StreamDelivery>>();
   readonly #queue = new Deque<StreamDelivery>();
   readonly #dirty = new Set<StreamDelivery>();
+  /** They have batches that go out once their members are written down. */
+  readonly #unsent = new Set<StreamDelivery>();
   #state: 'idle' | 'running' | 'stopping' | 'stopped' = 'idle';
   #turnAsked = false;
   #saving: Cancel | null = null;
@@ -59,26 +77,34 @@ export class Delivery implements Service {
     this.#feed = new ChunkFeed(parts.source);
     this.#context = {
       ...parts,
+      transformer: parts.transformer ?? null,
+      values: parts.values ?? null,
       feed: this.#feed,
       builder: new RequestBuilder(),
       budget: new MemoryBudget(),
       wake: (stream) => this.#wake(stream),
       dirty: (stream) => this.#markDirty(stream),
+      saveNow: (stream) => {
+        this.#markDirty(stream);
+        this.#trySave();
+      },
+      unsent: (stream) => this.#unsent.add(stream),
     };
   }
 
   /**
-   * Makes the streams equal to `definitions`: new ones start, changed ones take their options from the next batch on, ones
-   * that are gone are removed with their state.
+   * Makes the streams equal to `definitions`: new ones start, changed ones take their options from the next batch on, those
+   * with other tables, another name or envelope begin again where they were, ones that are gone are removed with their state.
    */
-  configure(definitions: readonly StreamDefinition[]): void {
+  configure(definitions: readonly ResolvedStream[]): void {
     const wanted = new Set(definitions.map(({ id }) => id));
     for (const [id, stream] of this.#streams) if (!wanted.has(id)) this.#remove(id, stream);
     const added: StreamDelivery[] = [];
     for (const definition of definitions) {
       const stream = this.#streams.get(definition.id);
-      if (stream) stream.configure(definition);
-      else added.push(this.#add(definition));
+      if (stream === undefined) added.push(this.#add(definition));
+      else if (readsAlike(stream.definition, definition)) stream.configure(definition);
+      else added.push(this.#replace(stream, definition));
     }
     this.#countUnread(added);
     for (const stream of added) this.#wake(stream);
@@ -106,11 +132,144 @@ export class Delivery implements Service {
     return [...this.#streams.values()].map((stream) => stream.status());
   }
 
+  /** What operators see and do. Nothing is asked of a stream that is not there. */
+  control(request: DeliveryRequest): DeliveryAnswer {
+    try {
+      // What is shown and changed on disk is complete.
+      if (request.kind !== 'peek' && request.kind !== 'deliveries') this.#save();
+      return this.#answer(request);
+    } catch (error) {
+      if (error instanceof AssertionError) throw error;
+      return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  #answer(request: DeliveryRequest): DeliveryAnswer {
+    switch (request.kind) {
+      case 'deliveries': {
+        const found = this.#those(request.streamIds).flatMap((stream) => stream.deliveries(request.limit));
+        const deliveries = found.toSorted((a, b) => b.startedAtMs - a.startedAtMs).slice(0, request.limit);
+        return { kind: 'deliveries', deliveries };
+      }
+      case 'dead-letters': {
+        const deadLetters = request.streamIds.flatMap((id) => {
+          return this.#parts.store.deadLetters.list(id, request.limit).map((letter) => deadLetterRecord(id, letter));
+        });
+        return { kind: 'dead-letters', deadLetters: deadLetters.slice(0, request.limit) };
+      }
+      case 'peek':
+        return { kind: 'peek', requests: this.#streams.get(request.streamId)?.peek(request.limit) ?? [] };
+      case 'retry-dead-letters':
+      case 'discard-dead-letters':
+      case 'skip-event':
+      case 'restart':
+      case 'reset-circuit':
+        return { kind: 'count', count: this.#act(request) };
+    }
+  }
+
+  #act(request: Exclude<DeliveryRequest, { kind: 'deliveries' | 'dead-letters' | 'peek' }>): number {
+    const stream = this.#streams.get(request.streamId);
+    if (stream === undefined) return 0;
+    switch (request.kind) {
+      case 'retry-dead-letters':
+        return stream.settleDeadLetters('retry', request.id);
+      case 'discard-dead-letters':
+        return stream.settleDeadLetters('discard', request.id);
+      case 'skip-event':
+        return stream.skipEvent(request.id) ? 1 : 0;
+      case 'restart':
+        stream.restart();
+        return 1;
+      case 'reset-circuit':
+        stream.resetCircuit();
+        return 1;
+    }
+  }
+
+  #those(ids: readonly string[]): readonly StreamDelivery[] {
+    return ids.flatMap((id) => this.#streams.get(id) ?? []);
+  }
+
   /** Chunks below this one no stream needs again, not even after a crash. */
   lowestNeededChunk(): number {
-    let lowest = this.#feed.lastId + 1;
+    let lowest = Math.min(this.#feed.lastId + 1, this.#retained());
     for (const stream of this.#streams.values()) lowest = Math.min(lowest, stream.storedNeed);
     return lowest;
+  }
+
+  /** From which commit LSN on the log has everything whole; null where there is nothing, or nothing was ever trimmed. */
+  retainedFrom(): Lsn | null {
+    return this.#retainedFrom()?.lsn ?? null;
+  }
+
+  /** The same with the commit time of the oldest change that is there. */
+  #retainedFrom(): { readonly lsn: Lsn; readonly micros: bigint } | null {
+    const [first] = this.#parts.source.headersFrom(0, 1);
+    if (first === undefined || first.id === 1) return null;
+    // Of a transaction that is there in part the beginning is gone.
+    if (first.open !== null) return { lsn: first.open.commitLsn + 1n, micros: first.open.commitTimeMicros };
+    const chunk = this.#feed.read(first.id);
+    const oldest = typeof chunk === 'string' ? undefined : chunk.transactions[0];
+    return oldest === undefined ? null : { lsn: oldest.commitLsn, micros: oldest.commitTimeMicros };
+  }
+
+  /**
+   * Sends the stream's events of the range again, in order with what comes after them; returns how many. 55000 where the
+   * log does not have them any more. Rejects as saving does.
+   */
+  replay(streamId: string, range: ReplayRange): number {
+    const stream = must(this.#streams.get(streamId), 'the stream is armed');
+    const from = range.kind === 'lsn' ? range.from : this.#commitAt(range.micros);
+    if (from === null) return 0;
+    const retained = this.#retainedFrom();
+    const { startLsn } = stream.definition;
+    if (retained !== null && startLsn < retained.lsn) {
+      // What committed at the time of the oldest that is there, or before it, may have been among what is gone.
+      const isGone = range.kind === 'since' ? range.micros <= retained.micros : range.from < retained.lsn;
+      if (isGone) throw goneError(retained.lsn);
+    }
+    const change = stream.unsaved();
+    this.#parts.store.save([change]);
+    stream.saved();
+    const { cursor, acknowledged } = change.progress;
+    const until = acknowledged.at(-1)?.last ?? cursor;
+    const rewound = rewind(change.progress, from, range.kind === 'lsn' ? range.to : null);
+    if (rewound === null || until === null) return 0;
+    const before = stream.status().pendingEvents;
+    this.#parts.store.rewind(streamId, rewound, until);
+    this.#close(streamId, stream);
+    const again = this.#add(stream.definition);
+    this.#countUnread([again]);
+    this.#wake(again);
+    return Math.max(0, again.status().pendingEvents - before);
+  }
+
+  /** The first chunk that some stream's `retention` keeps. */
+  #retained(): number {
+    let longestMs = 0;
+    for (const { definition } of this.#streams.values())
+      longestMs = Math.max(longestMs, definition.options.retentionMs);
+    if (longestMs === 0) return Infinity;
+    const since = BigInt(Math.floor(this.#parts.clock.now() - longestMs)) * 1_000n;
+    const first = this.#parts.source.firstChunkAt(since);
+    // The one before it may end with what is to be kept.
+    return first === null ? this.#feed.lastId : first - 1;
+  }
+
+  /** The first commit at or after `micros`; null where the log ends before. */
+  #commitAt(micros: bigint): Lsn | null {
+    const first = this.#parts.source.firstChunkAt(micros);
+    const [begin] = this.#parts.source.headersFrom(0, 1);
+    if (begin === undefined) return null;
+    // What committed after it may stand at the end of the chunk before.
+    for (let id = Math.max(begin.id, (first ?? this.#feed.durableId + 1) - 1); id <= this.#feed.durableId; id++) {
+      const chunk = this.#feed.read(id);
+      if (typeof chunk === 'string') continue;
+      const found = chunk.transactions.find(({ commitTimeMicros }) => commitTimeMicros >= micros);
+      if (found !== undefined) return found.commitLsn;
+    }
+    return null;
   }
 
   /** Called once. Delivers until `signal` aborts; then waits a little for what is in flight, and stores what was acknowledged. */
@@ -142,7 +301,7 @@ export class Delivery implements Service {
     }
   }
 
-  #add(definition: StreamDefinition): StreamDelivery {
+  #add(definition: ResolvedStream): StreamDelivery {
     const stream = new StreamDelivery(this.#context, definition, this.#parts.store.load(definition.id));
     this.#streams.set(definition.id, stream);
     for (const oid of stream.oids) {
@@ -153,20 +312,36 @@ export class Delivery implements Service {
     return stream;
   }
 
+  /** As after a restart: what was in flight is sent again, with the ids it had. */
+  #replace(stream: StreamDelivery, definition: ResolvedStream): StreamDelivery {
+    try {
+      this.#parts.store.save([stream.unsaved()]);
+    } catch (err) {
+      this.#parts.logger.warn({ err, streamId: definition.id }, 'delivery progress could not be stored');
+    }
+    this.#close(definition.id, stream);
+    return this.#add(definition);
+  }
+
   #remove(id: string, stream: StreamDelivery): void {
+    this.#close(id, stream);
+    try {
+      this.#parts.store.remove(id);
+    } catch (err) {
+      this.#parts.logger.warn({ err, streamId: id }, 'the state of a dropped stream could not be removed');
+    }
+  }
+
+  #close(id: string, stream: StreamDelivery): void {
     this.#streams.delete(id);
     this.#dirty.delete(stream);
+    this.#unsent.delete(stream);
     for (const oid of stream.oids) {
       const streams = this.#byTable.get(oid);
       streams?.delete(stream);
       if (streams?.size === 0) this.#byTable.delete(oid);
     }
     void stream.close().catch((err: unknown) => this.#parts.logger.warn({ err }, 'closing a stream failed'));
-    try {
-      this.#parts.store.remove(id);
-    } catch (err) {
-      this.#parts.logger.warn({ err, streamId: id }, 'the state of a dropped stream could not be removed');
-    }
   }
 
   /** One pass over the log's headers for all new streams. */
@@ -215,9 +390,34 @@ export class Delivery implements Service {
     for (let stream = this.#queue.shift(); stream !== undefined; stream = this.#queue.shift()) {
       stream.queued = false;
       if (stream.turn()) this.#wake(stream);
-      if (clock.monotonicMs() >= untilMs) break;
+      if (this.#saveFailed || clock.monotonicMs() >= untilMs) break;
     }
+    if (this.#unsent.size > 0 && !this.#saveFailed) this.#trySend();
     this.#askTurn();
+  }
+
+  /** Batches are sent once it is durable what they consist of: after a crash they go again with the ids they had. */
+  #trySend(): void {
+    try {
+      this.#sendUnsent();
+    } catch (err) {
+      this.#storeFailed(err);
+    }
+  }
+
+  #sendUnsent(): void {
+    const streams = [...this.#unsent];
+    const whole = streams.filter((stream) => stream.needsSave);
+    this.#parts.store.save(
+      whole.map((stream) => stream.unsaved()),
+      streams.map((stream) => stream.unsentBatches()),
+    );
+    for (const stream of whole) {
+      stream.saved();
+      this.#dirty.delete(stream);
+    }
+    this.#unsent.clear();
+    for (const stream of streams) stream.sendUnsent();
   }
 
   #markDirty(stream: StreamDelivery): void {
@@ -233,17 +433,25 @@ export class Delivery implements Service {
   #trySave(): void {
     try {
       this.#save();
-      if (this.#saveFailed) this.#parts.logger.info({}, 'delivery progress is stored again');
+      if (this.#saveFailed) {
+        if (this.#unsent.size > 0) this.#sendUnsent();
+        this.#parts.logger.info({}, 'delivery progress is stored again');
+      }
       this.#saveFailed = false;
       this.#askTurn();
     } catch (err) {
-      this.#saveFailed = true;
-      this.#parts.logger.error({ err, retryInMs: SAVE_AGAIN_MS }, 'delivery progress cannot be stored');
-      this.#saving = this.#parts.clock.after(SAVE_AGAIN_MS, () => {
-        this.#saving = null;
-        this.#trySave();
-      });
+      this.#storeFailed(err);
     }
+  }
+
+  #storeFailed(err: unknown): void {
+    this.#saveFailed = true;
+    this.#parts.logger.error({ err, retryInMs: SAVE_AGAIN_MS }, 'delivery progress cannot be stored');
+    this.#saving?.();
+    this.#saving = this.#parts.clock.after(SAVE_AGAIN_MS, () => {
+      this.#saving = null;
+      this.#trySave();
+    });
   }
 
   #save(): void {
@@ -278,4 +486,38 @@ export class Delivery implements Service {
     for (const stream of this.#streams.values()) if (stream.inFlight > 0) return;
     this.#drained();
   }
+}
+
+function deadLetterRecord(streamId: string, letter: DeadLetter): DeadLetterRecord {
+  return {
+    streamId,
+    eventId: letter.eventId,
+    schema: letter.schema,
+    table: letter.tableName,
+    operation: letter.op,
+    key: letter.key,
+    reason: letter.reason,
+    httpStatus: letter.lastStatus,
+    attempts: letter.attempts,
+    firstFailedAtMs: letter.firstAttemptMs,
+    parkedAtMs: letter.diedAtMs,
+    payload: letter.payload.toString('utf8'),
+  };
+}
+
+function goneError(retained: Lsn): PgError {
+  return new PgError('object_not_in_prerequisite_state', 'the log does not go back that far', {
+    detail: `It has everything from ${formatLsn(retained)} on.`,
+    hint: `What is kept is said by the option retention. REPLAY … FROM LSN '${formatLsn(retained)}' sends all there is.`,
+  });
+}
+
+/** Whether a stream can go from one definition to the other where it stands. */
+function readsAlike(a: StreamDefinition, b: StreamDefinition): boolean {
+  const read = ({ name, tables, operations, source, orderingKey, envelope, options }: StreamDefinition): string => {
+    const { numbers, includeTransaction, gapEvents, ordering, schemaChangePolicy } = options;
+    const events = [name, tables, operations, source, orderingKey, ordering];
+    return JSON.stringify([...events, envelope, numbers, includeTransaction, gapEvents, schemaChangePolicy]);
+  };
+  return read(a) === read(b);
 }

@@ -6,6 +6,17 @@ export class DueQueue<T extends { dueAtMs: number }> {
     return this.#heap.length;
   }
 
+  /** In no order. */
+  values(): readonly T[] {
+    return this.#heap;
+  }
+
+  remove(item: T): void {
+    const others = this.#heap.filter((other) => other !== item);
+    this.#heap.length = 0;
+    for (const other of others) this.push(other);
+  }
+
   peek(): T | undefined {
     return this.#heap[0];
   }

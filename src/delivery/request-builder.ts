@@ -1,82 +1,193 @@
+import { must } from '../base/assert.ts';
 import { ByteWriter } from '../formats/byte-writer.ts';
+import { mediaType } from '../formats/envelope.ts';
 import { formatUuid, ID_BYTES, requestId } from '../formats/event-id.ts';
+import type { StoredEventRow } from '../log/stored-event-row.ts';
+import type { EnvelopeName } from '../model/stream.ts';
+import type { StreamOptions } from '../model/stream-options.ts';
 import type { SinkBatch } from '../sinks/sink.ts';
-import type { ChangeEvent, EventSource } from './change-event.ts';
+import type { DeliveryEvent, EventOrigin } from './delivery-event.ts';
+import type { PathTemplate } from './path-template.ts';
+import { RecordList, type RecordShape } from './record-list.ts';
 
 const OPEN = 0x5b;
 const COMMA = 0x2c;
 const CLOSE = 0x5d;
 
+/** How a stream's requests are made. */
+export interface RequestShape {
+  readonly envelope: EnvelopeName;
+  /** As an array even if it comes to one event. */
+  readonly array: boolean;
+  readonly maxBytes: number;
+  readonly maxEventBytes: number;
+  readonly onOversize: StreamOptions['onOversize'];
+  readonly paths: PathTemplate;
+  /** Null: a request is one body; otherwise it is records, and their values one after the other. */
+  readonly records: RecordShape | null;
+}
+
+/** The shape of a request that has so many events for certain. */
+export function unlimited(shape: RequestShape, events: number): RequestShape {
+  return { ...shape, array: shape.array || (events > 1 && shape.records === null), maxBytes: Infinity };
+}
+
 /**
- * Makes request bodies: one event as an object, or several as an array. One builder serves all streams, one request at a
- * time.
+ * Makes request bodies: one event as an object, or several as an array, where an event of two records has two elements; alone
+ * it is an array of them. One builder serves all streams, one request at a time.
  */
 export class RequestBuilder {
   readonly #out = new ByteWriter(256 * 1024);
   readonly #ids = new ByteWriter(16 * 1024);
-  #array = false;
-  #maxBytes = 0;
+  readonly #records = new RecordList();
+  #shape: RequestShape | null = null;
   #count = 0;
-  #source: EventSource | null = null;
+  /** JSON values: at least as many as events. */
+  #values = 0;
+  #path = '';
+  #isOversize = false;
+  #isReplay = false;
+  #source: EventOrigin | null = null;
   #oneTable = true;
 
   get count(): number {
     return this.#count;
   }
 
-  /** `array`: as an array even if it comes to one event. */
-  begin(array: boolean, maxBytes: number): void {
-    this.#out.clear();
-    this.#ids.clear();
-    this.#array = array;
-    this.#maxBytes = maxBytes;
-    this.#count = 0;
-    this.#source = null;
-    this.#oneTable = true;
-    if (array) this.#out.byte(OPEN);
+  /** The one event of the request is too large to be sent at all. */
+  get isOversize(): boolean {
+    return this.#isOversize;
   }
 
-  /** Appends an event, unless the body has one already and would grow past its limit. */
-  append(event: ChangeEvent): boolean {
+  begin(shape: RequestShape): void {
+    this.#out.clear();
+    this.#ids.clear();
+    this.#records.clear();
+    this.#shape = shape;
+    this.#count = 0;
+    this.#values = 0;
+    this.#path = '';
+    this.#isOversize = false;
+    this.#isReplay = false;
+    this.#source = null;
+    this.#oneTable = true;
+    if (shape.array) this.#out.byte(OPEN);
+  }
+
+  /**
+   * Appends an event, unless it belongs into a request of its own: where the body has one already and would grow past its
+   * limit, where the event goes to another path or is a replay, and where it is too large to be sent.
+   */
+  append(event: DeliveryEvent): boolean {
+    const shape = must(this.#shape, 'a request was begun');
+    const path = shape.paths.path(event);
+    const isFirst = this.#count === 0;
+    if (!isFirst && (path !== this.#path || this.#isOversize || event.isReplay !== this.#isReplay)) return false;
     const length = this.#out.length;
     const idsLength = this.#ids.length;
-    if (this.#count > 0) this.#out.byte(COMMA);
-    event.source.encode(this.#out, event, this.#ids);
-    if (this.#count > 0 && this.#out.length + 1 > this.#maxBytes) {
+    if (!isFirst) this.#out.byte(COMMA);
+    const values = this.#values;
+    const start = this.#out.length;
+    const isOversize = this.#encode(event, shape);
+    if (!isFirst && (isOversize || this.#out.length + 1 > shape.maxBytes)) {
       this.#out.length = length;
       this.#ids.length = idsLength;
+      this.#values = values;
       return false;
     }
+    if (shape.records !== null) this.#records.add(event, start, this.#values - values);
+    this.#isOversize = isOversize;
+    this.#path = path;
+    this.#isReplay = event.isReplay;
     this.#count++;
     if (this.#source === null) this.#source = event.source;
     else if (this.#source !== event.source && this.#source.oid !== event.source.oid) this.#oneTable = false;
     return true;
   }
 
-  /** The request, and its events' ids, 16 bytes each. */
-  finish(stream: string, attempt: number): { readonly request: SinkBatch; readonly ids: Buffer } {
-    if (this.#array) this.#out.byte(CLOSE);
+  /** Writes the event, or of one that is too large what its stream wants; true where it is not to be sent. */
+  #encode(event: DeliveryEvent, { maxEventBytes, onOversize }: RequestShape): boolean {
+    const length = this.#out.length;
+    const idsLength = this.#ids.length;
+    const values = event.encode(this.#out, this.#ids);
+    this.#values += values;
+    const bytes = this.#out.length - length;
+    if (bytes <= maxEventBytes || onOversize === 'send') return false;
+    if (onOversize === 'dead_letter') return true;
+    this.#out.length = length;
+    this.#ids.length = idsLength;
+    this.#values += event.encodeThin(this.#out, this.#ids, bytes) - values;
+    return false;
+  }
+
+  /** The request, and its events' ids, 16 bytes each. `gap`: the dead letter right before the first event, if any. */
+  finish(stream: string, attempt: number, gap: string | null): { readonly request: SinkBatch; readonly ids: Buffer } {
+    const { array, envelope, records } = must(this.#shape, 'a request was begun');
+    if (array) this.#out.byte(CLOSE);
+    else if (records === null) this.#encloseMany(this.#values);
     const ids = this.#ids.copy();
+    const body = this.#out.copy();
     const request = {
       requestId: requestId(ids),
-      body: this.#out.copy(),
+      body,
+      ...(records === null ? {} : { records: this.#records.finish(records, body, ids) }),
+      contentType: mediaType(envelope, array),
       events: this.#count,
       attempt,
+      gap,
+      isReplay: this.#isReplay,
       stream,
       table: this.#oneTable && this.#source !== null ? this.#source.table : null,
+      path: this.#path,
     };
     return { request, ids };
   }
 
-  /** One event by itself: its id, its body and its key as JSON. */
-  single(event: ChangeEvent): { readonly eventId: string; readonly body: Buffer; readonly key: string } {
-    this.begin(false, Infinity);
-    this.append(event);
-    const body = this.#out.copy();
+  /** One event by itself and in full, to be kept. */
+  single(event: DeliveryEvent): StoredEventRow {
+    this.#out.clear();
+    this.#ids.clear();
+    const values = event.encode(this.#out, this.#ids);
+    this.#encloseMany(values);
+    const payload = this.#out.copy();
     const eventId = formatUuid(this.#ids.bytes, 0);
     this.#out.clear();
-    event.source.encodeKey(this.#out, event);
-    return { eventId, body, key: this.#out.copy().toString('utf8') };
+    this.#encloseMany(event.encodeThin(this.#out, this.#ids, payload.length));
+    const thin = this.#out.copy();
+    this.#out.clear();
+    event.encodeKey(this.#out);
+    const key = this.#out.copy().toString('utf8');
+    this.#out.clear();
+    if (values > 1) event.encodeOldKey(this.#out);
+    return {
+      eventId,
+      position: event.position,
+      commitMs: event.commitMs,
+      relationOid: event.source.oid,
+      schema: event.source.table.schema,
+      tableName: event.source.table.name,
+      op: event.operation,
+      key,
+      oldKey: values > 1 ? this.#out.copy().toString('utf8') : null,
+      payload,
+      thin,
+      table: event.table,
+      keyShape: event.keyShape,
+      lane: event.lane,
+      secondLane: event.secondLane,
+      barrier: event.barrier,
+    };
+  }
+
+  /** Several values that were written as one event are an array. */
+  #encloseMany(values: number): void {
+    if (values < 2) return;
+    const { length } = this.#out;
+    this.#out.reserve(2);
+    this.#out.bytes.copyWithin(1, 0, length);
+    this.#out.bytes[0] = OPEN;
+    this.#out.length = length + 1;
+    this.#out.byte(CLOSE);
   }
 }
 

@@ -1,8 +1,8 @@
 import type { PositionRange, StoredRetry } from '../log/delivery-store.ts';
 import { comparePositions, type Position } from '../model/change.ts';
 import type { Lsn } from '../postgres/lsn.ts';
-import type { Batch } from './batch.ts';
-import type { ChangeEvent } from './change-event.ts';
+import type { Batch, Member } from './batch.ts';
+import type { DeliveryEvent } from './delivery-event.ts';
 
 /**
  * What a restart knows of the changes that are read again: which are finished, and which belonged to a batch that waits.
@@ -12,7 +12,7 @@ export class ResumePoint {
   readonly #startLsn: Lsn;
   readonly #cursor: Position | null;
   readonly #ranges: readonly PositionRange[];
-  readonly #members: ReadonlyMap<string, readonly Batch<ChangeEvent>[]>;
+  readonly #members: ReadonlyMap<string, readonly Member<DeliveryEvent>[]>;
   readonly #end: Position | null;
   readonly #used = new Map<string, number>();
   #range = 0;
@@ -21,17 +21,17 @@ export class ResumePoint {
     startLsn: Lsn,
     cursor: Position | null,
     ranges: readonly PositionRange[],
-    retries: readonly { readonly batch: Batch<ChangeEvent>; readonly stored: StoredRetry }[],
+    retries: readonly { readonly batch: Batch<DeliveryEvent>; readonly stored: StoredRetry }[],
   ) {
     this.#startLsn = startLsn;
     this.#cursor = cursor;
     this.#ranges = ranges;
-    const members = new Map<string, Batch<ChangeEvent>[]>();
+    const members = new Map<string, Member<DeliveryEvent>[]>();
     let end = ranges.at(-1)?.last ?? cursor;
     for (const { batch, stored } of retries) {
-      for (const position of stored.members) {
+      for (const [index, position] of stored.members.entries()) {
         const key = keyOf(position);
-        members.set(key, [...(members.get(key) ?? []), batch]);
+        members.set(key, [...(members.get(key) ?? []), { batch, index }]);
         if (end === null || comparePositions(position, end) > 0) end = position;
       }
     }
@@ -58,14 +58,14 @@ export class ResumePoint {
     return range !== undefined && comparePositions(position, range.first) >= 0;
   }
 
-  /** The batch that waits for the event at `position`. Events that share a position come here once each. */
-  memberOf(position: Position): Batch<ChangeEvent> | null {
+  /** The place that the event at `position` has in a batch that waits for it. Events that share a position come here once each. */
+  memberOf(position: Position): Member<DeliveryEvent> | null {
     const key = keyOf(position);
-    const batches = this.#members.get(key);
-    if (batches === undefined) return null;
+    const members = this.#members.get(key);
+    if (members === undefined) return null;
     const used = this.#used.get(key) ?? 0;
     this.#used.set(key, used + 1);
-    return batches[used] ?? null;
+    return members[used] ?? null;
   }
 }
 

@@ -1,26 +1,43 @@
-import { assert } from '../base/assert.ts';
-import type { Backoff } from '../base/backoff.ts';
+import { assert, must } from '../base/assert.ts';
 import type { Random } from '../base/random.ts';
+import type { KeyMark, StoredCircuit } from '../log/delivery-store.ts';
 import type { Outcome } from '../sinks/sink.ts';
-import { Batch, type Entry, type SchedulerEvent } from './batch.ts';
+import { Batch, type Entry, type Member, type Place, type SchedulerEvent } from './batch.ts';
+import type { CircuitBreaker } from './circuit-breaker.ts';
 import { DueQueue } from './due-queue.ts';
-import { Lanes } from './lanes.ts';
-import { type Failure, judgeFailure } from './retry-policy.ts';
+import { Gate, type GateOptions } from './gate.ts';
+import { KeyMarks } from './key-marks.ts';
+import { Lanes, lanesOf, REPLAYED } from './lanes.ts';
+import { type Failure, judgeFailure, type RetryOptions } from './retry-policy.ts';
 import { splitBatch } from './split.ts';
 import { Window } from './window.ts';
 
-export interface SchedulerOptions {
+export interface SchedulerOptions extends GateOptions, RetryOptions {
   readonly batchMaxEvents: number;
-  readonly maxInFlight: number;
-  /** 0: unlimited. */
-  readonly maxRetries: number;
-  readonly backoff: Backoff;
+  /** As many bytes of events fill a batch for certain. */
+  readonly batchMaxBytes: number;
+  /** How long a batch that is not full waits for more. */
+  readonly batchMaxDelayMs: number;
+  readonly onDeadLetter: 'continue' | 'block_key';
 }
 
 /** Events held at once, finished ones behind a blocked key among them. At the limit the stream stops reading. */
-export const WINDOW_MAX_EVENTS = 32_768;
+export const WINDOW_MAX_EVENTS = 16_384;
+/** Bytes of events held in memory although they are on disk too: those that fail, and those that are sent next. */
+export const OUTSIDE_MAX_BYTES = 4 * 1024 * 1024;
 /** Bytes of pending events held at once, as they lie in the log. One event may exceed it alone. */
 export const WINDOW_MAX_BYTES = 16 * 1024 * 1024;
+
+const WINDOW_LIMITS: WindowLimits = {
+  events: WINDOW_MAX_EVENTS,
+  bytes: WINDOW_MAX_BYTES,
+  outsideBytes: OUTSIDE_MAX_BYTES,
+};
+
+/** Batches that are due later than this are parked with what waits behind them. */
+const PARK_AFTER_MS = 500;
+/** Events that are parked at a time. */
+const PARK_AT_ONCE = 4_096;
 
 /** What an outcome did to the events of its batch. */
 export interface Settlement<E> {
@@ -30,6 +47,8 @@ export interface Settlement<E> {
   readonly attempts: number;
   /** Events that go again. */
   readonly retried: number;
+  /** The stream has stopped over it. */
+  readonly halted: boolean;
 }
 
 /** A batch's state, to outlive a restart. */
@@ -42,33 +61,70 @@ export interface RetryState {
   readonly members: number;
 }
 
+/** What a scheduler begins with after a restart. */
+export interface SchedulerState {
+  /** The highest id ever stored for the stream. */
+  readonly lastBatchId?: number | undefined;
+  readonly circuit?: StoredCircuit | undefined;
+  readonly keyMarks?: readonly KeyMark[] | undefined;
+  readonly limits?: WindowLimits | undefined;
+}
+
+/** What a stream holds at most. */
+export interface WindowLimits {
+  readonly events: number;
+  readonly bytes: number;
+  readonly outsideBytes: number;
+}
+
 /**
  * One stream's delivery as pure state: events come in, batches go out, outcomes come back. No I/O, and time is passed in
  * (`nowMs`: wall time, as due times outlive a restart).
  *
- * Invariants: one batch in flight per key; a key's events first go out in commit order; no attempt before it is due; an
- * event is held until it is acknowledged or dead; a batch that is tried again has the same members.
+ * Invariants: one batch in flight per key; a key's events first go out in commit order; no attempt before it is due, nor
+ * while the gate is shut; an event is held, here or parked on disk, until it is acknowledged or dead; a batch that is
+ * tried again has the same members.
  */
 export class Scheduler<E extends SchedulerEvent> {
   readonly #random: Random;
-  readonly #lanes = new Lanes<E>();
+  readonly #marks: KeyMarks;
+  readonly #lanes: Lanes<E>;
+  readonly #gate: Gate;
   readonly #window = new Window<E>();
   readonly #waiting = new DueQueue<Batch<E>>();
-  readonly #incomplete = new Set<Batch<E>>();
+  /** Restored batches, and how many members each still waits for. */
+  readonly #incomplete = new Map<Batch<E>, number>();
   readonly #changed = new Set<Batch<E>>();
+  /** Dead, and their keys not told yet. */
+  readonly #dying = new Map<E, Entry<E>>();
+  readonly #endedParked: number[] = [];
+  /** Batches that are written down and finished, which nobody was told yet. */
+  #finishedStored: number[] = [];
+  /** Batches were taken apart. */
+  #hasDropped = false;
+  readonly #limits: WindowLimits;
+  /** Held here and not the window's. */
+  #outside = 0;
+  #outsideBytes = 0;
+  /** On disk alone. */
+  #parked = 0;
   #options: SchedulerOptions;
-  #inFlight = 0;
   #lastBatchId: number;
   #answers = 0;
   #retriedLast = false;
-  #throttledUntilMs = 0;
+  /** The last probe that failed had failed before: the next ones are new events, if there are any. */
+  #probesFresh = false;
   #halted = false;
 
-  /** `lastBatchId`: the highest id ever stored for the stream. */
-  constructor(options: SchedulerOptions, random: Random, lastBatchId = 0) {
+  constructor(options: SchedulerOptions, random: Random, state: SchedulerState = {}) {
+    const { lastBatchId = 0, circuit, keyMarks, limits = WINDOW_LIMITS } = state;
+    this.#limits = limits;
     this.#options = options;
     this.#random = random;
     this.#lastBatchId = lastBatchId;
+    this.#gate = new Gate(options, random, circuit);
+    this.#marks = new KeyMarks(keyMarks);
+    this.#lanes = new Lanes(this.#marks);
   }
 
   get window(): Window<E> {
@@ -76,7 +132,20 @@ export class Scheduler<E extends SchedulerEvent> {
   }
 
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#gate.inFlight;
+  }
+
+  get breaker(): CircuitBreaker {
+    return this.#gate.breaker;
+  }
+
+  get keyMarks(): KeyMarks {
+    return this.#marks;
+  }
+
+  /** Keys that wait for what becomes of a dead letter. */
+  get blockedKeys(): number {
+    return this.#lanes.blockedKeys;
   }
 
   get halted(): boolean {
@@ -90,16 +159,27 @@ export class Scheduler<E extends SchedulerEvent> {
   /** From the next batch on. */
   configure(options: SchedulerOptions): void {
     this.#options = options;
+    this.#gate.configure(options);
+  }
+
+  /** Neither acknowledged nor dead. */
+  get pending(): number {
+    return this.#window.pending + this.#outside + this.#parked;
+  }
+
+  /** Bytes of events held in memory. */
+  get bytes(): number {
+    return this.#window.bytes + this.#outsideBytes;
   }
 
   /** Whether another event may be added. */
   get hasRoom(): boolean {
-    return this.#window.length < WINDOW_MAX_EVENTS && this.#window.bytes < WINDOW_MAX_BYTES;
+    return this.#window.length < this.#limits.events && this.#window.bytes < this.#limits.bytes;
   }
 
-  /** Adds the stream's next event, in commit order. */
-  add(event: E): void {
-    const entry = this.#lanes.add(event);
+  /** Adds the stream's next event, in commit order. `nowMs`: when it came, which a batch's delay is counted from. */
+  add(event: E, nowMs: number): void {
+    const entry = this.#lanes.add(event, nowMs);
     if (entry.lane?.holder?.state === 'waiting') event.detach();
     this.#window.push(entry);
   }
@@ -112,30 +192,124 @@ export class Scheduler<E extends SchedulerEvent> {
     batch.rejections = state.rejections;
     batch.firstAttemptMs = state.firstAttemptMs;
     batch.dueAtMs = state.dueAtMs;
-    batch.missing = state.members;
-    this.#incomplete.add(batch);
+    batch.isStored = true;
+    batch.slots = Array.from({ length: state.members }, () => null);
+    this.#incomplete.set(batch, state.members);
     return batch;
   }
 
   /** Adds the stream's next event as a member of a restored batch. */
-  addMember(batch: Batch<E>, event: E): void {
-    if (!this.#incomplete.has(batch)) {
-      this.add(event);
+  addMember(member: Member<E>, event: E, nowMs: number): void {
+    if (!this.#incomplete.has(member.batch)) {
+      this.add(event, nowMs);
       return;
     }
-    const { entry, taken } = this.#lanes.addTo(batch, event);
-    this.#window.push(entry);
-    if (taken) batch.entries.push(entry);
-    batch.missing--;
-    if (batch.missing > 0) return;
+    this.#window.push(this.#takeMember(member, event, 0, nowMs));
+  }
+
+  #takeMember({ batch, index }: Member<E>, event: E, parkedSeq: number, nowMs: number): Entry<E> {
+    const { entry, taken } = this.#lanes.addTo(batch, event, nowMs);
+    entry.parkedSeq = parkedSeq;
+    const slots = must(batch.slots, 'the batch was restored');
+    const missing = (this.#incomplete.get(batch) ?? 1) - 1;
+    if (taken) slots[index] = entry;
+    this.#incomplete.set(batch, missing);
+    if (missing > 0) return entry;
+    this.#complete(batch, slots);
+    return entry;
+  }
+
+  /**
+   * A parked event from before a restart: a member of `batch`, or one that no lane alone can hold. Told in the order of
+   * their numbers, and before `restoreParked`.
+   */
+  addParked(member: Member<E> | null, event: E, seq: number, nowMs: number): void {
+    this.#outside++;
+    this.#outsideBytes += event.bytes;
+    const isMember = member !== null && this.#incomplete.has(member.batch);
+    const entry = isMember ? this.#takeMember(member, event, seq, nowMs) : this.#lanes.addOutside(event, seq, nowMs);
+    for (const lane of lanesOf(entry)) lane.lastSeq = seq;
+  }
+
+  /** A lane has so many events on disk besides, with numbers above `afterSeq`. */
+  restoreParked(place: Place & { readonly lane: string }, count: number, afterSeq: number): void {
+    this.#parked += count;
+    this.#lanes.restoreParked(place, count, afterSeq);
+  }
+
+  /**
+   * Where the window is full and it is failing keys that fill it: lets what fails and what waits behind it be counted as
+   * `write` has put it on disk, which gives each a number that ascends. Returns how many were written; the caller makes
+   * them durable, together with the window's new place, before the next turn.
+   */
+  park(nowMs: number, write: (event: E) => number): number {
+    if (this.#halted || this.#gate.isHeldBack(nowMs)) return 0;
+    let count = 0;
+    const failing: Entry<E>[] = [];
+    for (const batch of this.#waiting.values()) {
+      if (batch.dueAtMs <= nowMs + PARK_AFTER_MS || count >= PARK_AT_ONCE) continue;
+      const own = batch.entries.filter(({ parkedSeq }) => parkedSeq === 0);
+      if (own.length > 0 && (this.#outsideBytes >= this.#limits.outsideBytes || !own.every(mayPark))) continue;
+      for (const entry of own) this.#moveOut(entry, write(entry.event));
+      count += own.length;
+      failing.push(...batch.entries);
+    }
+    const queued = this.#lanes.parkBehind(failing, PARK_AT_ONCE);
+    queued.push(...this.#lanes.parkBlocked(PARK_AT_ONCE));
+    for (const entry of queued) {
+      write(entry.event);
+      this.#window.finish(entry);
+    }
+    this.#parked += queued.length;
+    return count + queued.length;
+  }
+
+  /** Events that wait on disk. */
+  get parkedEvents(): number {
+    return this.#parked;
+  }
+
+  /** A lane whose parked events are to be read from the disk now, from those above `afterSeq` on; null: none. */
+  get wanting(): { readonly table: number; readonly lane: string; readonly afterSeq: number } | null {
+    // What is under way makes room; where nothing is, there is always room for one lane more.
+    const hasRoom = this.#outsideBytes < this.#limits.outsideBytes || this.inFlight === 0;
+    return hasRoom ? this.#lanes.wanting : null;
+  }
+
+  /** The first parked events of the lane that `wanting` has named, in order. */
+  giveParked(events: readonly { readonly event: E; readonly seq: number }[], nowMs: number): void {
+    this.#lanes.giveParked(events, nowMs);
+    this.#parked -= events.length;
+    this.#outside += events.length;
+    for (const { event } of events) this.#outsideBytes += event.bytes;
+  }
+
+  /** A dead letter is sent again: in the place of the key that it blocks, or after everything that its key has. */
+  replay(event: E, eventId: string, nowMs: number): void {
+    this.#outside++;
+    this.#outsideBytes += event.bytes;
+    const entry = this.#lanes.replayBlocked(eventId, event, nowMs);
+    if (entry === null) this.#lanes.addOutside(event, REPLAYED, nowMs);
+  }
+
+  /** Numbers of parked events that are acknowledged or dead since `clearChanged`. */
+  get endedParked(): readonly number[] {
+    return this.#endedParked;
+  }
+
+  /** In the order that they had: the request's id is a hash of it. */
+  #complete(batch: Batch<E>, slots: readonly (Entry<E> | null)[]): void {
     this.#incomplete.delete(batch);
-    if (batch.entries.length > 0) this.#wait(batch);
-    else this.#drop(batch);
+    batch.entries = slots.filter((entry) => entry !== null);
+    batch.slots = null;
+    if (batch.entries.length === 0) this.#drop(batch);
+    else this.#wait(batch);
   }
 
   /** Gives up waiting for members that did not come back; those that did go as any other event. */
   dissolveIncomplete(): void {
-    for (const batch of this.#incomplete) {
+    for (const batch of this.#incomplete.keys()) {
+      batch.entries = (batch.slots ?? []).filter((entry) => entry !== null);
       this.#lanes.giveBack(batch.entries);
       this.#drop(batch);
     }
@@ -147,26 +321,27 @@ export class Scheduler<E extends SchedulerEvent> {
    * sent before has `attempts > 0`: `fits` is not asked, its members stay.
    */
   next(nowMs: number, fits: (event: E) => boolean): Batch<E> | null {
-    if (this.#halted || this.#inFlight >= this.#options.maxInFlight || nowMs < this.#throttledUntilMs) return null;
+    if (this.#halted || this.#gate.opensAtMs(nowMs) > nowMs) return null;
     const due = this.#waiting.peek();
-    const retryFirst = due !== undefined && due.dueAtMs <= nowMs;
-    // By turns, so that neither many failing keys nor many new events starve the others.
-    if (retryFirst && (!this.#retriedLast || !this.#lanes.hasWork)) return this.#retry(nowMs);
-    const batch = this.#form(nowMs, fits);
-    if (batch !== null || !retryFirst) return batch;
-    return this.#retry(nowMs);
+    const isDue = due !== undefined && due.dueAtMs <= nowMs;
+    if (isDue && (!this.#isFreshsTurn || !this.#lanes.hasWork)) return this.#retry(nowMs);
+    const batch = this.#holdUntilMs(nowMs) > nowMs ? null : this.#form(nowMs, fits);
+    return batch === null && isDue ? this.#retry(nowMs) : batch;
+  }
+
+  /** The request of the batch that `next` has just given has a body of so many bytes. */
+  charge(bytes: number, nowMs: number): void {
+    this.#gate.charge(bytes, nowMs);
   }
 
   /** The next time at which `next` may have something although no outcome comes and no event is added; null: never. */
   nextDueMs(nowMs: number): number | null {
     if (this.#halted) return null;
-    const due = this.#waiting.peek()?.dueAtMs ?? Infinity;
-    const fresh = this.#lanes.hasWork ? this.#throttledUntilMs : Infinity;
-    const at = Math.max(
-      Math.min(due > nowMs ? due : this.#throttledUntilMs, fresh > nowMs ? fresh : Infinity),
-      this.#throttledUntilMs,
-    );
-    return at > nowMs && at !== Infinity ? at : null;
+    const opensAtMs = this.#gate.opensAtMs(nowMs);
+    const retryAtMs = Math.max(opensAtMs, this.#waiting.peek()?.dueAtMs ?? Infinity);
+    const freshAtMs = this.#lanes.hasWork ? Math.max(opensAtMs, this.#holdUntilMs(nowMs)) : Infinity;
+    const atMs = Math.min(retryAtMs > nowMs ? retryAtMs : Infinity, freshAtMs > nowMs ? freshAtMs : Infinity);
+    return atMs === Infinity ? null : atMs;
   }
 
   /** When the earliest waiting batch is due; null where none waits. */
@@ -177,10 +352,11 @@ export class Scheduler<E extends SchedulerEvent> {
   /** Takes an attempt's outcome. `failedMembers`: the indexes that an `ok` excepts. */
   settle(batch: Batch<E>, outcome: Outcome, nowMs: number, failedMembers: ReadonlySet<number> = NONE): Settlement<E> {
     assert(batch.state === 'in-flight', 'an outcome is of a batch in flight');
-    this.#inFlight--;
+    this.#gate.settle(outcome.class, batch.isProbe, nowMs);
+    if (batch.isProbe && outcome.class !== 'ok') this.#probesFresh = batch.attempts > 0;
     if (outcome.class === 'cancelled') {
       this.#wait(batch);
-      return { acknowledged: [], dead: [], attempts: batch.attempts, retried: 0 };
+      return { acknowledged: [], dead: [], attempts: batch.attempts, retried: 0, halted: false };
     }
     if (outcome.class !== 'ok') return this.#fail(batch, outcome, nowMs);
     this.#answers++;
@@ -188,9 +364,82 @@ export class Scheduler<E extends SchedulerEvent> {
     return this.#finish(batch, batch.entries, 'acknowledged');
   }
 
-  /** Goes on after a `gone`. */
-  resume(): void {
+  /** Takes apart a batch that is not sent: its events do not belong into one request any more. It costs no attempt. */
+  divide(batch: Batch<E>, nowMs: number): void {
+    assert(batch.state === 'in-flight' && batch.entries.length > 1, 'a batch of several was given out');
+    this.#gate.settle('cancelled', batch.isProbe, nowMs);
+    this.#split(batch, false, nowMs);
+  }
+
+  /** Gives a batch up that is not to be sent. Each of its events is to be buried. */
+  giveUp(batch: Batch<E>, nowMs: number): Settlement<E> {
+    assert(batch.state === 'in-flight', 'the batch was given out');
+    this.#gate.settle('cancelled', batch.isProbe, nowMs);
+    return this.#finish(batch, batch.entries, 'dead');
+  }
+
+  /** Gives up the first of the events that wait to be tried again that is it; null where none is. It is to be buried. */
+  skip(isIt: (event: E) => boolean): { readonly batch: Batch<E>; readonly event: E } | null {
+    for (const batch of this.#waiting.values()) {
+      const entry = batch.entries.find(({ event }) => isIt(event));
+      if (entry === undefined) continue;
+      this.#finish(batch, [entry], 'dead');
+      batch.entries = batch.entries.filter((other) => other !== entry);
+      if (batch.entries.length === 0) this.#waiting.remove(batch);
+      else this.#keepRest(batch, 'waiting');
+      return { batch, event: entry.event };
+    }
+    return null;
+  }
+
+  /** Some of the batch's events are finished: what is written down of it holds no more, until it is written anew. */
+  #keepRest(batch: Batch<E>, state: 'waiting' | 'in-flight'): void {
+    batch.state = state;
+    batch.isStored = false;
+    this.#finishedStored = this.#finishedStored.filter((id) => id !== batch.id);
+    this.#changed.add(batch);
+  }
+
+  /** Batches that wait, the first due first, and events that would go now, as far as is known without trying. */
+  preview(limit: number): { readonly waiting: readonly Batch<E>[]; readonly next: readonly Entry<E>[] } {
+    const waiting = this.#waiting.values().toSorted((a, b) => a.dueAtMs - b.dueAtMs);
+    return { waiting: waiting.slice(0, limit), next: this.#lanes.preview(limit * this.#options.batchMaxEvents) };
+  }
+
+  /** Goes on after it has halted: what waits is due, and has all of its retries before it. */
+  resume(nowMs: number): void {
     this.#halted = false;
+    const waiting: Batch<E>[] = [];
+    for (let batch = this.#waiting.pop(); batch !== undefined; batch = this.#waiting.pop()) waiting.push(batch);
+    for (const batch of waiting) {
+      batch.transientFailures = 0;
+      batch.rejections = 0;
+      batch.firstAttemptMs = nowMs;
+      batch.dueAtMs = Math.min(batch.dueAtMs, nowMs);
+      this.#wait(batch);
+    }
+  }
+
+  /**
+   * To be called with each event that was given as dead, now that its id is known: its key goes on with a mark, or is
+   * blocked.
+   */
+  bury(event: E, eventId: string, blocks = this.#options.onDeadLetter === 'block_key'): void {
+    const entry = must(this.#dying.get(event), 'a dead event is buried once');
+    this.#dying.delete(event);
+    if (blocks) this.#lanes.block(event, eventId);
+    else this.#marks.mark(event, eventId);
+    this.#lanes.finish(entry, blocks);
+  }
+
+  /** Blocks the key of a dead letter from before a restart, before any event is added. */
+  block(place: Place, eventId: string): void {
+    this.#lanes.block(place, eventId);
+  }
+
+  /** The key that waited for the dead letter goes on; false where none did. */
+  unblock(eventId: string): boolean {
+    return this.#lanes.unblock(eventId);
   }
 
   /** Stops until `resume`, as before a restart. */
@@ -198,14 +447,50 @@ export class Scheduler<E extends SchedulerEvent> {
     this.#halted = true;
   }
 
+  /** Batches that are written down and have finished since this was asked, and since `clearChanged`. */
+  takeFinished(): readonly number[] {
+    const finished = this.#finishedStored;
+    this.#finishedStored = [];
+    return finished;
+  }
+
+  /** Whether more has changed than that batches have finished. */
+  get hasFailures(): boolean {
+    for (const { state } of this.#changed) if (state !== 'finished') return true;
+    return this.#hasDropped || this.#endedParked.length > 0 || !this.#marks.isUnchanged;
+  }
+
   /** Batches whose retry state was made, changed or ended since `clearChanged`. */
   get changed(): ReadonlySet<Batch<E>> {
     return this.#changed;
   }
 
-  /** What `changed` has is stored. */
+  /** What `changed` and the others have is stored. */
   clearChanged(): void {
+    for (const batch of this.#changed) batch.isStored = batch.state !== 'finished';
     this.#changed.clear();
+    this.#endedParked.length = 0;
+    this.#finishedStored = [];
+    this.#hasDropped = false;
+    this.#marks.clearChanged();
+  }
+
+  /**
+   * By turns, so that neither many failing keys nor many new events starve the others. A probe is the oldest that is due;
+   * but an event that fails for a reason of its own must not keep the circuit open for ever.
+   */
+  get #isFreshsTurn(): boolean {
+    return this.breaker.state === 'closed' ? this.#retriedLast : this.#probesFresh;
+  }
+
+  /** Until when new events wait for a fuller batch. */
+  #holdUntilMs(nowMs: number): number {
+    const { batchMaxDelayMs, batchMaxEvents, batchMaxBytes } = this.#options;
+    if (batchMaxDelayMs === 0) return 0;
+    const { eligible, eligibleBytes, oldestEligibleMs } = this.#lanes;
+    if (eligible >= batchMaxEvents || eligibleBytes >= batchMaxBytes) return 0;
+    // After a clock was set back nothing waits, lest it wait for ever; nor where only trying can tell.
+    return oldestEligibleMs > nowMs ? 0 : oldestEligibleMs + batchMaxDelayMs;
   }
 
   #form(nowMs: number, fits: (event: E) => boolean): Batch<E> | null {
@@ -217,7 +502,7 @@ export class Scheduler<E extends SchedulerEvent> {
     this.#retriedLast = false;
     batch.firstAttemptMs = nowMs;
     batch.answersBefore = this.#answers;
-    return this.#start(batch);
+    return this.#start(batch, nowMs);
   }
 
   #retry(nowMs: number): Batch<E> | null {
@@ -225,21 +510,25 @@ export class Scheduler<E extends SchedulerEvent> {
     if (batch === undefined) return null;
     this.#retriedLast = true;
     batch.firstAttemptMs ??= nowMs;
-    return this.#start(batch);
+    return this.#start(batch, nowMs);
   }
 
-  #start(batch: Batch<E>): Batch<E> {
+  #start(batch: Batch<E>, nowMs: number): Batch<E> {
     batch.state = 'in-flight';
-    this.#inFlight++;
+    batch.isProbe = this.#gate.start(nowMs);
     return batch;
   }
 
   #finish(batch: Batch<E>, entries: readonly Entry<E>[], how: 'acknowledged' | 'dead'): Settlement<E> {
     for (const entry of entries) {
-      this.#window.finish(entry);
-      this.#lanes.finish(entry);
+      if (entry.parkedSeq === 0) this.#window.finish(entry);
+      else this.#endOutside(entry);
+      if (how === 'dead') this.#dying.set(entry.event, entry);
+      else this.#lanes.finish(entry);
+      if (entry.gap !== null && how === 'acknowledged') this.#marks.end(entry.event);
     }
-    if (batch.attempts > 0) this.#changed.add(batch);
+    if (batch.attempts > 0 || batch.isStored) this.#changed.add(batch);
+    if (batch.isStored) this.#finishedStored.push(batch.id);
     batch.state = 'finished';
     const events = entries.map((entry) => entry.event);
     const none: readonly E[] = [];
@@ -248,15 +537,31 @@ export class Scheduler<E extends SchedulerEvent> {
       dead: how === 'dead' ? events : none,
       attempts: batch.attempts,
       retried: 0,
+      halted: false,
     };
+  }
+
+  #moveOut(entry: Entry<E>, seq: number): void {
+    this.#window.finish(entry);
+    entry.parkedSeq = seq;
+    // What its lanes have on disk comes after it.
+    for (const lane of lanesOf(entry)) lane.lastSeq = seq;
+    this.#outside++;
+    this.#outsideBytes += entry.event.bytes;
+  }
+
+  #endOutside(entry: Entry<E>): void {
+    this.#outside--;
+    this.#outsideBytes -= entry.event.bytes;
+    if (entry.parkedSeq !== REPLAYED) this.#endedParked.push(entry.parkedSeq);
   }
 
   #acknowledgePart(batch: Batch<E>, failedMembers: ReadonlySet<number>, nowMs: number): Settlement<E> {
     const accepted = batch.entries.filter((_, i) => !failedMembers.has(i));
     const failed = batch.entries.filter((_, i) => failedMembers.has(i));
     const { acknowledged } = this.#finish(batch, accepted, 'acknowledged');
-    batch.state = 'in-flight';
     batch.entries = failed;
+    this.#keepRest(batch, 'in-flight');
     return { ...this.#fail(batch, PARTIAL_FAILURE, nowMs), acknowledged };
   }
 
@@ -270,6 +575,7 @@ export class Scheduler<E extends SchedulerEvent> {
         attempts: batch.attempts,
         transientFailures: batch.transientFailures,
         rejections: batch.rejections,
+        ageMs: nowMs - (batch.firstAttemptMs ?? nowMs),
         endpointAnswered: this.#answers > batch.answersBefore,
       },
       failure,
@@ -279,8 +585,9 @@ export class Scheduler<E extends SchedulerEvent> {
     if (batch.attempts++ === 0) detach(batch.entries);
     if (failure.class === 'transient') batch.transientFailures++;
     if (failure.class === 'rejected' && size === 1) batch.rejections++;
-    if (failure.class === 'overloaded' && verdict.kind === 'retry') {
-      this.#throttledUntilMs = Math.max(this.#throttledUntilMs, nowMs + verdict.delayMs);
+    batch.answersBefore = this.#answers;
+    if (failure.class === 'overloaded') {
+      this.#gate.throttle(nowMs + (verdict.kind === 'retry' ? verdict.delayMs : (failure.retryAfterMs ?? 0)));
     }
     switch (verdict.kind) {
       case 'retry':
@@ -297,7 +604,7 @@ export class Scheduler<E extends SchedulerEvent> {
         batch.dueAtMs = nowMs;
         this.#wait(batch);
     }
-    return { acknowledged: [], dead: [], attempts: batch.attempts, retried: size };
+    return { acknowledged: [], dead: [], attempts: batch.attempts, retried: size, halted: this.#halted };
   }
 
   /** Two batches in place of one, with other ids: the request id is a hash of the members. */
@@ -331,9 +638,15 @@ export class Scheduler<E extends SchedulerEvent> {
   }
 
   #drop(batch: Batch<E>): void {
+    this.#hasDropped = true;
     batch.state = 'finished';
     this.#changed.add(batch);
   }
+}
+
+/** What its lanes may have on disk comes after it: where something is there already, its number would be too high. */
+function mayPark<E extends SchedulerEvent>(entry: Entry<E>): boolean {
+  return entry.event.mayPark && lanesOf(entry).every(({ parked }) => parked === 0);
 }
 
 /** A batch that failed may wait long, and so may what is queued behind it. */

@@ -14,6 +14,15 @@ export class SinkSlot {
     this.#current = { sink, inFlight: 0 };
   }
 
+  /** Why the present sink cannot send, or null. */
+  get problem(): string | null {
+    return this.#current.sink.problem ?? null;
+  }
+
+  get takesRecords(): boolean {
+    return this.#current.sink.takesRecords === true;
+  }
+
   async send(batch: SinkBatch, signal: AbortSignal): Promise<Outcome> {
     const use = this.#current;
     use.inFlight++;

@@ -1,24 +1,41 @@
-import type { Cancel, Clock } from '../base/clock.ts';
+import type { Cancel } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import type { ChunkHeader } from '../log/chunk.ts';
-import type { DeadLetter, LoadedProgress, ProgressChange, StoredRetry, PositionRange } from '../log/delivery-store.ts';
+import type {
+  BatchChange,
+  DeliveryStore,
+  LoadedProgress,
+  PositionRange,
+  ProgressChange,
+  StoredRetry,
+} from '../log/delivery-store.ts';
 import { comparePositions, type Position } from '../model/change.ts';
-import type { DeliveryStatus } from '../model/status.ts';
-import type { StreamDefinition, StreamOptions } from '../model/stream.ts';
+import type { DeliveryRecord, PeekedRequest } from '../model/delivery-control.ts';
+import type { CircuitStateName, DeliveryStatus } from '../model/status.ts';
+import { type ResolvedStream, secretTexts } from '../model/resolved-stream.ts';
 import { formatLsn } from '../postgres/lsn.ts';
 import { PgoutputError } from '../postgres/pgoutput.ts';
-import type { Outcome, Sink } from '../sinks/sink.ts';
-import type { Batch } from './batch.ts';
+import type { Outcome } from '../sinks/sink.ts';
+import type { Batch, Member } from './batch.ts';
+import type { DeliveryEvent } from './delivery-event.ts';
 import type { ChangeEvent } from './change-event.ts';
 import type { ChunkFeed } from './chunk-feed.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-import { failedMembers, type RequestBuilder } from './request-builder.ts';
+import { CLOSED_CIRCUIT } from './circuit-breaker.ts';
+import { Parking, type ReadParked } from './parking.ts';
+import { StoredEvent } from './stored-event.ts';
+import { failedMembers } from './request-builder.ts';
+import { AttemptLog } from './attempt-log.ts';
+import { causeOfDeath, Graveyard } from './graveyard.ts';
+import { peekRequest } from './peek.ts';
 import { acknowledgedRanges } from './acknowledged-ranges.ts';
 import { ResumePoint } from './resume-point.ts';
-import { Scheduler, type SchedulerOptions, type Settlement } from './scheduler.ts';
-import { SinkSlot } from './sink-slot.ts';
+import { Scheduler, type WindowLimits } from './scheduler.ts';
+import { type Dispatch, Outbox, type OutboxContext } from './outbox.ts';
+import { later, originOf, schedulerOptions, storedRanges, storedRetry } from './stream-settings.ts';
 import { type ReaderTarget, StreamReader } from './stream-reader.ts';
+import { TableShapes } from './table-shapes.ts';
 import { StreamStatistics } from './stream-statistics.ts';
 
 /** Changes that a stream reads in one turn, before the others have theirs. */
@@ -29,18 +46,21 @@ const SEND_PER_TURN = 64;
 const MAX_TIMER_MS = 60_000;
 
 /** What streams share. */
-export interface StreamContext {
+export interface StreamContext extends OutboxContext {
   readonly feed: ChunkFeed;
-  readonly builder: RequestBuilder;
   readonly budget: MemoryBudget;
-  readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly createSink: (definition: StreamDefinition) => Sink;
+  readonly limits?: WindowLimits | undefined;
+  readonly store: Pick<DeliveryStore, 'readParked' | 'oldestParkedMs' | 'deadLetters' | 'failedAttempts'>;
   /** Asks for a turn. */
   readonly wake: (stream: StreamDelivery) => void;
   /** Tells that there is something to store. */
   readonly dirty: (stream: StreamDelivery) => void;
+  /** Stores at once, before anybody's next turn. */
+  readonly saveNow: (stream: StreamDelivery) => void;
+  /** Tells that it has batches whose members are to be stored before they are sent. */
+  readonly unsent: (stream: StreamDelivery) => void;
 }
 
 /**
@@ -49,47 +69,84 @@ export interface StreamContext {
  */
 export class StreamDelivery implements ReaderTarget {
   readonly #context: StreamContext;
-  readonly #scheduler: Scheduler<ChangeEvent>;
+  readonly #scheduler: Scheduler<DeliveryEvent>;
   readonly #reader: StreamReader;
+  readonly #shapes: TableShapes;
   readonly #statistics: StreamStatistics;
-  readonly #sink: SinkSlot;
-  readonly #abort = new AbortController();
-  readonly #deadLetters: DeadLetter[] = [];
-  #definition: StreamDefinition;
+  readonly #outbox: Outbox;
+  readonly #graveyard: Graveyard;
+  readonly #attempts: AttemptLog;
+  readonly #parking: Parking;
+  /** Bytes that the budget was told of. */
+  #budgeted = 0;
+  #definition: ResolvedStream;
+  /** What the circuit is of: null where the destination has none. */
+  #origin: string;
   #haltedReason: string | null;
+  /** Events up to here have been sent before. */
+  readonly #replayUntil: Position | null;
   /** What an earlier life acknowledged beyond its cursor. */
   readonly #storedRanges: readonly PositionRange[];
+  /** Of an earlier life, finished: their members are among the ranges. */
+  #staleBatches: readonly number[] = [];
+  /** The store has it. */
+  #isKnown: boolean;
   #cursor: Position | null;
   #stopTimer: Cancel | null = null;
   #timerAtMs = Infinity;
   #removed = false;
   #storedNeed: number;
   #savedTail = 0;
+  /** Wall time at the beginning of the turn. */
+  #turnMs = 0;
   /** It has asked for a turn. */
   queued = false;
   /** It waits for the next chunk to become durable. */
   waitsForLog = false;
 
-  constructor(context: StreamContext, definition: StreamDefinition, loaded: LoadedProgress | null) {
+  constructor(context: StreamContext, definition: ResolvedStream, loaded: LoadedProgress | null) {
     const progress = loaded?.progress ?? null;
     this.#context = context;
     this.#definition = definition;
-    this.#sink = new SinkSlot(context.createSink(definition));
     this.#cursor = progress?.cursor ?? null;
     this.#haltedReason = progress?.haltedReason ?? null;
+    this.#replayUntil = loaded?.replayUntil ?? null;
     this.#statistics = new StreamStatistics(progress?.counters ?? null);
-    this.#scheduler = new Scheduler(schedulerOptions(definition.options), context.random, progress?.lastBatchId);
+    this.#origin = originOf(definition);
+    this.#scheduler = new Scheduler(schedulerOptions(definition.options), context.random, {
+      lastBatchId: progress?.lastBatchId,
+      circuit: progress?.circuitOrigin === this.#origin ? progress.circuit : CLOSED_CIRCUIT,
+      keyMarks: loaded?.keyMarks,
+      limits: context.limits,
+    });
+    this.#outbox = new Outbox(context, this.#scheduler, definition, {
+      unsent: () => context.unsent(this),
+      oversize: (batch, maxBytes, nowMs) => this.#buryOversize(batch, maxBytes, nowMs),
+      settled: (...settled) => this.#settle(...settled),
+    });
+    for (const key of loaded?.blockedKeys ?? []) this.#scheduler.block(key, key.eventId);
     if (this.#haltedReason !== null) this.#scheduler.halt();
     const retries = (loaded?.retries ?? []).map((stored) => ({ stored, batch: this.#restore(stored) }));
-    this.#storedRanges = progress?.acknowledged ?? [];
+    this.#storedRanges = storedRanges(loaded);
+    this.#staleBatches = loaded?.finishedBatches ?? [];
+    this.#isKnown = loaded !== null;
     const resume = new ResumePoint(definition.startLsn, this.#cursor, this.#storedRanges, retries);
+    const { id } = definition;
+    const counts = loaded?.deadLetters ?? { kept: 0, retrying: 0 };
+    this.#graveyard = new Graveyard(id, this.#scheduler, context.builder, context.store.deadLetters, counts);
+    this.#attempts = new AttemptLog(loaded?.lastAttempt ?? 0);
+    const read: ReadParked = (...lane) => context.store.readParked(id, ...lane);
+    this.#parking = new Parking(this.#scheduler, context.builder, read, loaded?.parked.lastSeq ?? 0);
+    this.#restoreParked(loaded, resume);
     const first = context.feed.firstChunkEndingAfter(this.#cursor, definition.startLsn);
-    this.#reader = new StreamReader(context.feed, definition, resume, first);
+    this.#shapes = new TableShapes(definition.options.schemaChangePolicy, loaded?.shapes ?? []);
+    this.#reader = new StreamReader(context.feed, definition, resume, first, this.#shapes);
     this.#reader.countPartial();
     this.#storedNeed = this.#neededChunk();
+    this.#noteProblem();
   }
 
-  get definition(): StreamDefinition {
+  get definition(): ResolvedStream {
     return this.#definition;
   }
 
@@ -121,15 +178,25 @@ export class StreamDelivery implements ReaderTarget {
   }
 
   /** Takes a changed definition. RESUME of a stream that its endpoint halted starts it again. */
-  configure(definition: StreamDefinition): void {
+  configure(definition: ResolvedStream): void {
     const before = this.#definition;
     this.#definition = definition;
+    this.#reader.hold(definition);
     this.#scheduler.configure(schedulerOptions(definition.options));
-    if (sinkKey(before) !== sinkKey(definition)) void this.#sink.replace(this.#context.createSink(definition));
+    if (this.#outbox.configure(definition)) {
+      this.#scheduler.breaker.probeNow(this.#context.clock.now());
+      this.#noteProblem();
+    }
     const resumed = before.desiredState === 'paused' && definition.desiredState === 'running';
+    if (originOf(definition) !== this.#origin) {
+      this.#origin = originOf(definition);
+      this.#scheduler.breaker.reset();
+      this.#context.dirty(this);
+    }
     if (resumed && this.#haltedReason !== null) {
       this.#haltedReason = null;
-      this.#scheduler.resume();
+      this.#reader.goOn();
+      this.#scheduler.resume(this.#context.clock.now());
       this.#context.dirty(this);
     }
     if (this.#running) this.#context.wake(this);
@@ -138,13 +205,25 @@ export class StreamDelivery implements ReaderTarget {
   /** One turn: reads, sends. True where it would go on at once. */
   turn(): boolean {
     if (!this.#running) return false;
+    this.#turnMs = this.#context.clock.now();
     try {
+      this.#parking.unpark(this.#turnMs);
+      this.#graveyard.replay(this.#turnMs);
       const result = this.#reader.read(this, READ_PER_TURN);
       this.waitsForLog = result === 'later';
       if (result === 'gone') this.#lost();
       // Members that are not among what may be held will not come while the batch holds the rest back.
       if (result === 'full') this.#scheduler.dissolveIncomplete();
+      if (result === 'reshaped' && this.#scheduler.pending === 0) {
+        this.#waitForOperator();
+        return false;
+      }
       const more = this.#sendReady();
+      if (result === 'full' && !more && this.#parking.park(this.#turnMs)) {
+        this.#account();
+        this.#context.saveNow(this);
+        return true;
+      }
       return more || result === 'more';
     } catch (error) {
       if (!(error instanceof PgoutputError)) throw error;
@@ -156,14 +235,25 @@ export class StreamDelivery implements ReaderTarget {
   // What the reader asks of its target.
 
   hasRoom(): boolean {
-    return this.#scheduler.hasRoom && this.#context.budget.allows(this.#scheduler.window.bytes);
+    return this.#scheduler.hasRoom && this.#context.budget.allows(this.#scheduler.bytes);
   }
 
-  add(event: ChangeEvent, member: Batch<ChangeEvent> | null): void {
-    this.#context.budget.change(event.bytes);
-    this.#statistics.lastEventAtMs = event.transaction.commitMs;
-    if (member === null) this.#scheduler.add(event);
-    else this.#scheduler.addMember(member, event);
+  add(event: ChangeEvent, member: Member<DeliveryEvent> | null): void {
+    event.isReplay = this.#replayUntil !== null && comparePositions(event.position, this.#replayUntil) <= 0;
+    this.#statistics.lastEventAtMs = event.commitMs;
+    if (member === null) this.#scheduler.add(event, this.#turnMs);
+    else this.#scheduler.addMember(member, event, this.#turnMs);
+    this.#account();
+  }
+
+  skip(position: Position, count: number): void {
+    this.#statistics.filtered(count);
+    this.#scheduler.window.skip({ position });
+    this.#context.dirty(this);
+  }
+
+  doubt(reason: string): void {
+    this.#statistics.doubt(reason);
   }
 
   resumed(): void {
@@ -174,7 +264,7 @@ export class StreamDelivery implements ReaderTarget {
   unsaved(): ProgressChange {
     const { window } = this.#scheduler;
     const retries: StoredRetry[] = [];
-    const endedRetries: number[] = [];
+    const endedRetries: number[] = [...this.#staleBatches];
     for (const batch of this.#scheduler.changed) {
       if (batch.state === 'finished' || batch.firstAttemptMs === null) endedRetries.push(batch.id);
       else retries.push(storedRetry(batch, batch.firstAttemptMs));
@@ -191,20 +281,47 @@ export class StreamDelivery implements ReaderTarget {
         ),
         lastBatchId: this.#scheduler.lastBatchId,
         haltedReason: this.#haltedReason,
-        counters: this.#statistics.counters(),
+        circuit: this.#scheduler.breaker.stored,
+        circuitOrigin: this.#origin,
+        counters: this.#statistics.counters(this.#graveyard.kept),
       },
       retries,
       endedRetries,
-      deadLetters: [...this.#deadLetters],
+      deadLetters: [...this.#graveyard.unsaved],
+      endedDeadLetters: [...this.#graveyard.arrived],
+      failedAttempts: this.#attempts.unsaved,
+      keyMarks: [...this.#scheduler.keyMarks.changed],
+      parked: [...this.#parking.unsaved],
+      endedParked: [...this.#scheduler.endedParked],
+      shapes: this.#shapes.unsaved(this.#cursor),
     };
   }
 
   /** Everything that the last `unsaved` gave is durable. */
   saved(): void {
     this.#scheduler.clearChanged();
-    this.#deadLetters.length = 0;
+    this.#isKnown = true;
+    this.#parking.saved();
+    this.#shapes.saved();
+    this.#staleBatches = [];
+    this.#graveyard.saved();
+    this.#attempts.saved();
     this.#storedNeed = this.#neededChunk();
     this.#savedTail = this.#context.feed.durableId;
+  }
+
+  /** What is to be durable before the batches that are made are sent. `sendUnsent` tells that it is. */
+  unsentBatches(): BatchChange {
+    return this.#outbox.unsentBatches(this.#turnMs);
+  }
+
+  /** More is to be stored with them than a `BatchChange` can say. */
+  get needsSave(): boolean {
+    return !this.#isKnown || this.#graveyard.hasUnsaved || this.#scheduler.hasFailures;
+  }
+
+  sendUnsent(): void {
+    this.#outbox.sendUnsent();
   }
 
   /** The log has moved past an idle stream, whose stored cursor would keep it from being trimmed. */
@@ -213,27 +330,115 @@ export class StreamDelivery implements ReaderTarget {
   }
 
   status(): DeliveryStatus {
-    const { window } = this.#scheduler;
+    const { breaker } = this.#scheduler;
+    const { state, openedAtMs, nextProbeAtMs } = breaker.stored;
     return {
       streamId: this.#definition.id,
-      pendingEvents: window.pending + this.#reader.unread,
-      pendingBytes: window.bytes + this.#reader.unreadBytes,
+      pendingEvents: this.#pending,
+      pendingBytes: this.#scheduler.bytes + this.#reader.unreadBytes,
+      parkedEvents: this.#scheduler.parkedEvents,
       inFlight: this.#scheduler.inFlight,
-      oldestPendingCommitMs: window.oldest?.transaction.commitMs ?? this.#reader.oldestUnreadMs,
+      oldestPendingCommitMs: this.#oldestPendingMs(),
       nextRetryAtMs: this.#scheduler.nextRetryMs,
+      circuitState: state,
+      circuitOpenedAtMs: openedAtMs,
+      circuitNextProbeAtMs: nextProbeAtMs,
+      blockedKeys: this.#scheduler.blockedKeys,
       haltedReason: this.#haltedReason,
+      blockedReason: this.#outbox.problem,
       acknowledgedLsn: this.#acknowledgedLsn(),
-      ...this.#statistics.report(window.pending + this.#reader.unread),
+      ...this.#statistics.report(this.#pending, this.#graveyard.kept),
     };
+  }
+
+  /** Newest first. */
+  deliveries(limit: number): readonly DeliveryRecord[] {
+    const stored = this.#context.store.failedAttempts.list(this.#definition.id, limit);
+    const all = [...this.#attempts.records(), ...stored];
+    return all.toSorted((a, b) => Number(b.id) - Number(a.id)).slice(0, limit);
+  }
+
+  /** Sends dead letters again, or forgets them; `id` null: all. Everything is saved before. Gives how many. */
+  settleDeadLetters(how: 'retry' | 'discard', id: string | null): number {
+    const count = how === 'retry' ? this.#graveyard.retry(id) : this.#graveyard.discard(id);
+    if (how === 'discard') this.#statistics.discarded(count);
+    this.#changed();
+    return count;
+  }
+
+  /** Gives up the event that waits to be tried again, and keeps it as a dead letter; false where none of the id waits. */
+  skipEvent(id: string): boolean {
+    const nowMs = this.#context.clock.now();
+    const skipped = this.#scheduler.skip((event) => this.#context.builder.single(event).eventId === id);
+    if (skipped === null) return false;
+    const why = { reason: 'skipped by an operator', status: null, mayBlock: false };
+    this.#graveyard.bury(skipped.batch, [skipped.event], why, nowMs);
+    this.#account();
+    this.#changed();
+    return true;
+  }
+
+  /** What waits is tried at once, with all of its retries before it. */
+  restart(): void {
+    this.#haltedReason = null;
+    this.#reader.goOn();
+    this.#scheduler.resume(this.#context.clock.now());
+    this.#changed();
+  }
+
+  resetCircuit(): void {
+    const before = this.#scheduler.breaker.state;
+    this.#scheduler.breaker.reset();
+    if (before !== 'closed') this.#tellCircuit(before);
+    this.#changed();
+  }
+
+  /** The requests that would be sent next: what waits to be tried again, then what is new. */
+  peek(limit: number): readonly PeekedRequest[] {
+    // A stream that does not run has not read what it would send.
+    if (!this.#running && this.#scheduler.window.pending === 0) this.#reader.read(this, READ_PER_TURN);
+    const { waiting, next } = this.#scheduler.preview(limit);
+    const peeked = waiting.map(({ entries, attempts, dueAtMs }) => {
+      const events = entries.map(({ event }) => event);
+      return peekRequest(
+        this.#context.builder,
+        { ...this.#outbox.shape, maxBytes: Infinity },
+        events,
+        attempts,
+        dueAtMs,
+      )[0];
+    });
+    for (let rest = next.map(({ event }) => event); rest.length > 0 && peeked.length < limit;) {
+      const most = rest.slice(0, this.#definition.options.batchMaxEvents);
+      const [request, count] = peekRequest(this.#context.builder, this.#outbox.shape, most, 0, null);
+      peeked.push(request);
+      rest = rest.slice(count);
+    }
+    return peeked;
+  }
+
+  #changed(): void {
+    this.#context.dirty(this);
+    if (this.#running) this.#context.wake(this);
   }
 
   /** Ends what is in flight, without waiting for its answers. */
   async close(): Promise<void> {
     this.#removed = true;
     this.#stopTimer?.();
-    this.#context.budget.change(-this.#scheduler.window.bytes);
-    this.#abort.abort();
-    await this.#sink.close();
+    this.#context.budget.change(-this.#budgeted);
+    await this.#outbox.close();
+  }
+
+  /** What is parked is older than what is held, and that than what is unread. */
+  #oldestPendingMs(): number | null {
+    const { window, pending } = this.#scheduler;
+    const parked = pending > window.pending ? this.#context.store.oldestParkedMs(this.#definition.id) : null;
+    return parked ?? window.oldest?.commitMs ?? this.#reader.oldestUnreadMs;
+  }
+
+  get #pending(): number {
+    return this.#scheduler.pending + this.#reader.unread + this.#graveyard.waiting;
   }
 
   get #running(): boolean {
@@ -245,9 +450,11 @@ export class StreamDelivery implements ReaderTarget {
   }
 
   #sendReady(): boolean {
+    // Nothing goes out unsigned that should be signed. What waits is sent when the sink is replaced.
+    if (this.#outbox.problem !== null) return false;
     const nowMs = this.#context.clock.now();
     for (let sent = 0; sent < SEND_PER_TURN; sent++) {
-      if (!this.#sendNext(nowMs)) {
+      if (!this.#outbox.next(nowMs)) {
         this.#armTimer(nowMs);
         return false;
       }
@@ -255,66 +462,77 @@ export class StreamDelivery implements ReaderTarget {
     return true;
   }
 
-  #sendNext(nowMs: number): boolean {
-    const { builder } = this.#context;
-    const { options, name } = this.#definition;
-    builder.begin(options.batchMaxEvents > 1, options.batchMaxBytes);
-    const batch = this.#scheduler.next(nowMs, (event) => builder.append(event));
-    if (batch === null) return false;
-    if (batch.entries.length !== builder.count) {
-      // A batch that was sent before: the same members, whatever the limits are now.
-      builder.begin(options.batchMaxEvents > 1 || batch.entries.length > 1, Infinity);
-      for (const { event } of batch.entries) builder.append(event);
-    }
-    const { request, ids } = builder.finish(name, batch.attempts + 1);
-    const startedMs = this.#context.clock.monotonicMs();
-    void this.#sink.send(request, this.#abort.signal).then((outcome) => {
-      this.#settle(batch, outcome, ids, this.#context.clock.monotonicMs() - startedMs);
-    });
-    return true;
+  /** Tells the budget what is held now. */
+  #account(): void {
+    const { bytes } = this.#scheduler;
+    this.#context.budget.change(bytes - this.#budgeted);
+    this.#budgeted = bytes;
   }
 
-  #settle(batch: Batch<ChangeEvent>, outcome: Outcome, ids: Buffer, tookMs: number): void {
-    if (this.#removed) return;
+  #buryOversize(batch: Batch<DeliveryEvent>, maxBytes: number, nowMs: number): void {
+    const reason = `the event has more than ${maxBytes} bytes (max_event_bytes)`;
+    const settlement = this.#scheduler.giveUp(batch, nowMs);
+    this.#account();
+    this.#statistics.fault(reason, nowMs);
+    this.#bury(batch, settlement.dead, { reason, status: null }, nowMs);
+    this.#context.dirty(this);
+  }
+
+  /** A sink that cannot send says why, once. */
+  #noteProblem(): void {
+    const { problem } = this.#outbox;
+    if (problem === null) return;
+    this.#statistics.fault(problem, this.#context.clock.now());
+    this.#context.logger.warn({ stream: this.#definition.name, reason: problem }, 'stream cannot send');
+  }
+
+  #settle({ batch, request, ids }: Dispatch, outcome: Outcome, tookMs: number): void {
     const nowMs = this.#context.clock.now();
     const failed = outcome.class === 'ok' && outcome.failed.length > 0 ? failedMembers(ids, outcome.failed) : undefined;
-    const bytesBefore = this.#scheduler.window.bytes;
+    const circuitBefore = this.#scheduler.breaker.state;
     const settlement = this.#scheduler.settle(batch, outcome, nowMs, failed);
-    this.#context.budget.change(this.#scheduler.window.bytes - bytesBefore);
-    this.#statistics.attempt(outcome, settlement, nowMs, tookMs);
-    if (outcome.class === 'gone') this.#halt(outcome.reason);
-    if (settlement.dead.length > 0) this.#bury(batch, settlement, outcome, nowMs);
+    this.#account();
+    this.#statistics.attempt(outcome, settlement, { nowMs, tookMs, bodyBytes: request.body.length });
+    if (outcome.class !== 'cancelled') {
+      const nextRetryAtMs = batch.state === 'waiting' ? batch.dueAtMs : null;
+      const times = { startedAtMs: nowMs - tookMs, durationMs: tookMs, nextRetryAtMs };
+      const { id: streamId } = this.#definition;
+      const attempt = { streamId, attempt: request.attempt, ids, outcome, ...times };
+      this.#attempts.add(attempt, () => secretTexts(this.#definition));
+    }
+    if (this.#scheduler.breaker.state !== circuitBefore) this.#tellCircuit(circuitBefore);
+    if (settlement.halted && this.#haltedReason === null) this.#halt(outcome);
+    this.#graveyard.acknowledged(settlement.acknowledged);
+    if (settlement.dead.length > 0) this.#bury(batch, settlement.dead, causeOfDeath(outcome), nowMs);
     this.#context.dirty(this);
     this.#context.wake(this);
   }
 
-  #bury(batch: Batch<ChangeEvent>, { dead, attempts }: Settlement<ChangeEvent>, outcome: Outcome, nowMs: number): void {
-    const failure = outcome.class === 'ok' || outcome.class === 'cancelled' ? null : outcome;
-    for (const event of dead) {
-      const { eventId, body, key } = this.#context.builder.single(event);
-      this.#deadLetters.push({
-        eventId,
-        position: event.position,
-        schema: event.source.table.schema,
-        table: event.source.table.name,
-        key,
-        payload: body,
-        reason: failure?.reason ?? 'listed as failed by the receiver',
-        attempts,
-        lastStatus: failure?.status ?? null,
-        firstAttemptMs: batch.firstAttemptMs,
-        diedAtMs: nowMs,
-      });
-    }
-    this.#context.logger.warn(
-      { stream: this.#definition.name, events: dead.length, attempts, code: failure?.code },
-      'events dead-lettered',
-    );
+  #bury(
+    batch: Batch<DeliveryEvent>,
+    dead: readonly DeliveryEvent[],
+    cause: ReturnType<typeof causeOfDeath>,
+    nowMs: number,
+  ): void {
+    const mayBlock = this.#definition.options.onDeadLetter === 'block_key';
+    this.#graveyard.bury(batch, dead, { ...cause, mayBlock }, nowMs);
+    const { name } = this.#definition;
+    this.#context.logger.warn({ stream: name, events: dead.length, attempts: batch.attempts }, 'events dead-lettered');
   }
 
-  #halt(reason: string): void {
-    this.#haltedReason = `${reason}: the endpoint wants no more events`;
+  #halt(outcome: Outcome): void {
+    const reason = 'reason' in outcome ? outcome.reason : 'listed as failed by the receiver';
+    this.#haltedReason =
+      outcome.class === 'gone' ? `${reason}: the endpoint wants no more events` : `retries are exhausted: ${reason}`;
     this.#context.logger.warn({ stream: this.#definition.name, reason: this.#haltedReason }, 'stream halted');
+  }
+
+  /** All that is before a change of columns is sent; what is behind it waits for RESUME. */
+  #waitForOperator(): void {
+    this.#haltedReason = `${this.#reader.waitsAt}; ALTER CDC STREAM … RESUME goes on with the columns that there are now`;
+    this.#scheduler.halt();
+    this.#context.logger.warn({ stream: this.#definition.name, reason: this.#haltedReason }, 'stream halted');
+    this.#context.dirty(this);
   }
 
   #fault(reason: string): void {
@@ -322,6 +540,14 @@ export class StreamDelivery implements ReaderTarget {
     this.#scheduler.halt();
     this.#statistics.fault(reason, this.#context.clock.now());
     this.#context.logger.error({ stream: this.#definition.name, reason }, 'stream halted');
+  }
+
+  #tellCircuit(before: CircuitStateName): void {
+    const { state, nextProbeAtMs, failedProbes } = this.#scheduler.breaker.stored;
+    const line = { stream: this.#definition.name, circuit: state, nextProbeAtMs, failedProbes };
+    if (state === 'closed') this.#context.logger.info(line, 'circuit closed');
+    else if (before === 'closed') this.#context.logger.warn(line, 'circuit opened');
+    else this.#context.logger.debug(line, 'a probe of the endpoint failed');
   }
 
   #lost(): void {
@@ -345,8 +571,19 @@ export class StreamDelivery implements ReaderTarget {
     });
   }
 
-  #restore(stored: StoredRetry): Batch<ChangeEvent> {
+  #restore(stored: StoredRetry): Batch<DeliveryEvent> {
     return this.#scheduler.restore(stored.batchId, { ...stored, members: stored.members.length });
+  }
+
+  /** The parked members of batches first: they hold their lanes before what comes after them on disk. */
+  #restoreParked(loaded: LoadedProgress | null, resume: ResumePoint): void {
+    if (loaded === null) return;
+    const nowMs = this.#context.clock.now();
+    for (const row of loaded.parked.members) {
+      this.#scheduler.addParked(resume.memberOf(row.position), new StoredEvent(row, false), row.seq, nowMs);
+    }
+    for (const lane of loaded.parked.lanes) this.#scheduler.restoreParked(lane, lane.count, lane.afterSeq);
+    this.#account();
   }
 
   /** Past everything finished; an idle stream's moves with the tail. */
@@ -367,34 +604,4 @@ export class StreamDelivery implements ReaderTarget {
     const at = passed === null ? this.#cursor : later(this.#cursor, passed.position);
     return at === null ? null : formatLsn(at.commitLsn);
   }
-}
-
-function later(a: Position | null, b: Position): Position {
-  return a === null || comparePositions(a, b) < 0 ? b : a;
-}
-
-function schedulerOptions(options: StreamOptions): SchedulerOptions {
-  return {
-    batchMaxEvents: options.batchMaxEvents,
-    maxInFlight: options.maxInFlight,
-    maxRetries: options.maxRetries,
-    backoff: { initialMs: options.initialBackoffMs, maxMs: options.maxBackoffMs },
-  };
-}
-
-/** Equal for definitions that one sink serves. */
-function sinkKey({ destination, options }: StreamDefinition): string {
-  return JSON.stringify([destination, options.headers, options.requestTimeoutMs]);
-}
-
-function storedRetry(batch: Batch<ChangeEvent>, firstAttemptMs: number): StoredRetry {
-  return {
-    batchId: batch.id,
-    attempts: batch.attempts,
-    transientFailures: batch.transientFailures,
-    rejections: batch.rejections,
-    firstAttemptMs,
-    dueAtMs: batch.dueAtMs,
-    members: batch.entries.map(({ event }) => event.position),
-  };
 }

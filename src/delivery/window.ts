@@ -1,4 +1,4 @@
-import type { Entry, SchedulerEvent } from './batch.ts';
+import type { Entry, SchedulerEvent, Skipped } from './batch.ts';
 import { Deque } from './deque.ts';
 
 /**
@@ -9,7 +9,7 @@ export class Window<E extends SchedulerEvent> {
   readonly #entries = new Deque<Entry<E>>();
   #pending = 0;
   #bytes = 0;
-  #passed: E | null = null;
+  #passed: E | Skipped | null = null;
 
   /** Neither acknowledged nor dead. */
   get pending(): number {
@@ -29,8 +29,8 @@ export class Window<E extends SchedulerEvent> {
     return this.#entries.peek()?.event ?? null;
   }
 
-  /** The last event before which, itself included, all are finished; null until there is one. */
-  get passed(): E | null {
+  /** The last event, or dropped change, before which, itself included, all are finished; null until there is one. */
+  get passed(): E | Skipped | null {
     return this.#passed;
   }
 
@@ -40,24 +40,35 @@ export class Window<E extends SchedulerEvent> {
     this.#bytes += entry.event.bytes;
   }
 
+  /** A filter has dropped everything since the last event that came, up to here. */
+  skip(skipped: Skipped): void {
+    const last = this.#entries.at(this.#entries.length - 1);
+    if (last === undefined) this.#passed = skipped;
+    else last.skipped = skipped;
+  }
+
   finish(entry: Entry<E>): void {
     entry.done = true;
     this.#pending--;
     this.#bytes -= entry.event.bytes;
     for (let length = this.#finishedGroup(0); length > 0; length = this.#finishedGroup(0)) {
-      for (; length > 0; length--) this.#passed = this.#entries.shift()!.event;
+      for (; length > 0; length--) {
+        const { event, skipped } = this.#entries.shift()!;
+        this.#passed = skipped ?? event;
+      }
     }
   }
 
   /** First and last events of each run of finished ones beyond the cursor. */
-  *finishedRuns(): Generator<readonly [E, E]> {
+  *finishedRuns(): Generator<readonly [E, E | Skipped]> {
     let first: E | null = null;
-    let last: E | null = null;
+    let last: E | Skipped | null = null;
     for (let i = 0; i < this.#entries.length;) {
       const length = this.#finishedGroup(i);
       if (length > 0) {
         first ??= this.#entries.at(i)!.event;
-        last = this.#entries.at(i + length - 1)!.event;
+        const end = this.#entries.at(i + length - 1)!;
+        last = end.skipped ?? end.event;
       } else if (first !== null && last !== null) {
         yield [first, last];
         first = null;

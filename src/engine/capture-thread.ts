@@ -1,17 +1,22 @@
 import { join } from 'node:path';
-import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
-import { must } from '../base/assert.ts';
+import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
 import { systemRandom } from '../base/random.ts';
-import { supervise, untilAborted } from '../base/service.ts';
+import { supervise } from '../base/service.ts';
+import { Backfiller } from '../capture/backfiller.ts';
 import { Capture } from '../capture/capture.ts';
-import { CaptureFault } from '../capture/fault.ts';
+import { CaptureFault, type FaultReason } from '../capture/fault.ts';
+import { gapChunk } from '../capture/gap-chunk.ts';
 import type { ChunkSink } from '../capture/intake.ts';
+import { MembershipWatch } from '../capture/membership.ts';
 import { PUBLICATION } from '../capture/publication.ts';
-import { ChangeLog } from '../log/change-log.ts';
+import { TableGaps } from '../capture/table-gaps.ts';
+import { type AppendedChunk, ChangeLog, type ChunkDraft } from '../log/change-log.ts';
 import type { ChunkHeader } from '../log/chunk.ts';
 import { LOG_FILE } from '../log/schema.ts';
+import type { GapReason } from '../model/gap.ts';
+import { Upstream } from '../upstream/upstream.ts';
 import { parseUpstreamUrl } from '../upstream/upstream-config.ts';
 import {
   MAX_HANDED_OVER_BYTES,
@@ -21,7 +26,7 @@ import {
   type FromCaptureThread,
   type ToCaptureThread,
 } from './thread-messages.ts';
-import { post } from './thread.ts';
+import { post, serveParts } from './thread.ts';
 
 const RECONNECT_BACKOFF = { initialMs: 100, maxMs: 15_000 };
 
@@ -57,35 +62,105 @@ class DeliveryChunkSink implements ChunkSink {
   }
 }
 
-/** The capture thread: reads the slot into the log until it is told to stop. */
-async function run(data: CaptureThreadData, main: MessagePort): Promise<void> {
-  const logger = createLogger(data.logLevel, data.logFormat).child({ part: 'capture' });
-  const log = ChangeLog.open(join(data.dataDir, LOG_FILE));
+/** A database's part of the capture thread: reads the slot into the log until it is told to stop. */
+function open(data: CaptureThreadData, main: MessagePort): () => Promise<void> {
+  const logger = createLogger(data.logLevel, data.logFormat).child({ part: 'capture', database: data.database });
+  const log = ChangeLog.open(join(data.folder, LOG_FILE));
   const sink = new DeliveryChunkSink(data.peer);
+  const config = { ...parseUpstreamUrl(data.upstreamUrl), database: data.database };
+  const upstream = new Upstream(config, { clock: systemClock, random: systemRandom, logger });
+  const backfiller = new Backfiller({
+    upstream,
+    slotName: data.slotName,
+    log,
+    clock: systemClock,
+    logger,
+    maxRowsPerSecond: data.backfillMaxRowsPerSecond,
+  });
+  const membership = new MembershipWatch(log, PUBLICATION);
+  const gaps = new TableGaps({
+    log,
+    onPlaced: (gapId, lsn) => post<FromCaptureThread>(main, { kind: 'gap-placed', placed: { gapId, lsn } }),
+  });
   const capture = new Capture({
-    upstream: parseUpstreamUrl(data.upstreamUrl),
+    upstream,
+    backfiller,
+    tables: {
+      membership,
+      gaps,
+      onUnpublished: (found) => {
+        const report = { reason: 'table-unpublished', logLsn: log.end().confirmLsn, ...found } as const;
+        post<FromCaptureThread>(main, { kind: 'gap', report });
+      },
+    },
+    maxLogBytes: data.maxLogBytes,
     slotName: data.slotName,
     publicationName: PUBLICATION,
     log,
     sink,
     clock: systemClock,
     logger,
+    onStreaming: () => post<FromCaptureThread>(main, { kind: 'streaming' }),
   });
   const stopping = new AbortController();
+  const runner = new Runner(capture, log, main, logger);
   main.on('message', (message: ToCaptureThread) => {
-    if (message.kind === 'stop') stopping.abort();
-    else post<FromCaptureThread>(main, { kind: 'status', id: message.id, status: capture.status() });
+    switch (message.kind) {
+      case 'stop':
+        stopping.abort();
+        break;
+      case 'status':
+        post<FromCaptureThread>(main, { kind: 'status', id: message.id, status: capture.status() });
+        break;
+      case 'behind-gap': {
+        const { header, relationMessages } = appendAlone(log, gapChunk(message.gap));
+        // The log's end is now one of the server's that the slot was made on.
+        log.setTimeline(null);
+        membership.republished(null);
+        sink.onChunk(header, null, relationMessages);
+        sink.onDurable(header.id);
+        post<FromCaptureThread>(main, { kind: 'done', id: message.id });
+        runner.connectNow();
+        break;
+      }
+      case 'table-gap': {
+        const { gap, id } = message;
+        gaps.add(gap);
+        membership.republished((gap.tables ?? []).map(({ oid }) => oid));
+        post<FromCaptureThread>(main, { kind: 'done', id });
+        capture.beatNow();
+        break;
+      }
+      case 'gap-settled':
+        gaps.settled(message.gapId);
+        post<FromCaptureThread>(main, { kind: 'done', id: message.id });
+        break;
+      case 'streams':
+        if (membership.expect(message.published, message.insertsOnly)) capture.beatNow();
+        backfiller.retain(new Set(message.ids));
+        post<FromCaptureThread>(main, { kind: 'done', id: message.id });
+        break;
+      case 'backfill':
+        backfiller.start(message.backfill);
+        post<FromCaptureThread>(main, { kind: 'done', id: message.id });
+        break;
+      case 'cancel-backfill': {
+        const wasRunning = backfiller.cancel(message.streamId);
+        post<FromCaptureThread>(main, { kind: 'cancelled', wasRunning, id: message.id });
+        break;
+      }
+    }
   });
   data.peer.on('message', (message: DeliveryToCapture) => {
     if (message.kind === 'consumed') sink.consumed(message.bytes);
     else trim(log, message.before, logger);
   });
-  post<FromCaptureThread>(main, { kind: 'ready' });
-  await runUntilStopped(capture, stopping.signal, logger);
-  data.peer.removeAllListeners('message');
-  log.close();
-  data.peer.close();
-  main.close();
+  return async () => {
+    await runner.run(stopping.signal);
+    data.peer.removeAllListeners('message');
+    log.close();
+    data.peer.close();
+  };
 }
 
 /** Removes chunks a few at a time, so that capture is never held up for long. What fails now is asked for again soon. */
@@ -97,23 +172,68 @@ function trim(log: ChangeLog, before: number, logger: Logger): void {
   }
 }
 
-/** Reconnects after what may mend itself; after anything else it waits, showing the fault, for an operator. */
-async function runUntilStopped(capture: Capture, signal: AbortSignal, logger: Logger): Promise<void> {
-  const stopped = untilAborted(signal);
-  try {
-    await supervise((inner) => capture.run(inner), signal, {
-      name: 'capture',
-      backoff: RECONNECT_BACKOFF,
-      clock: systemClock,
-      random: systemRandom,
-      logger,
-      onFailure: (error) => (error instanceof CaptureFault && error.kind === 'reconnect' ? 'retry' : 'stop'),
-    });
-  } catch (error) {
-    if (!(error instanceof CaptureFault)) throw error;
-    logger.error({ err: error, reason: error.reason, remedy: error.remedy }, 'capture stopped');
-    await stopped;
+/** A chunk that came by no connection, durable at once. Nothing else may be waiting to become so. */
+function appendAlone(log: ChangeLog, draft: ChunkDraft): AppendedChunk {
+  const appended = log.append(draft);
+  log.commit();
+  return appended;
+}
+
+/** Connects again after whatever fault, since every fault may be mended; one that costs changes is told to the engine. */
+class Runner {
+  readonly #capture: Capture;
+  readonly #log: ChangeLog;
+  readonly #main: MessagePort;
+  readonly #logger: Logger;
+  #again = new AbortController();
+  #lastReason: FaultReason | null = null;
+
+  constructor(capture: Capture, log: ChangeLog, main: MessagePort, logger: Logger) {
+    this.#capture = capture;
+    this.#log = log;
+    this.#main = main;
+    this.#logger = logger;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.#again = new AbortController();
+      await supervise((inner) => this.#capture.run(inner), AbortSignal.any([signal, this.#again.signal]), {
+        name: 'capture',
+        backoff: RECONNECT_BACKOFF,
+        clock: systemClock,
+        random: systemRandom,
+        logger: this.#logger,
+        onFailure: (error) => this.#judge(error),
+      });
+    }
+  }
+
+  /** Ends the wait for the next attempt. */
+  connectNow(): void {
+    this.#again.abort();
+  }
+
+  #judge(error: Error): 'retry' | 'quiet' | 'stop' {
+    if (!(error instanceof CaptureFault)) return 'stop';
+    const { kind, reason, remedy, message } = error;
+    if (kind === 'gap') {
+      const report = {
+        reason: reason as GapReason,
+        message,
+        logLsn: this.#log.end().confirmLsn,
+        fromLsn: this.#capture.completeLsn,
+      };
+      post<FromCaptureThread>(this.#main, { kind: 'gap', report });
+    }
+    if (kind === 'reconnect') {
+      this.#lastReason = null;
+      return 'retry';
+    }
+    if (reason !== this.#lastReason) this.#logger.error({ err: error, reason, remedy }, 'capture cannot go on');
+    this.#lastReason = reason;
+    return 'quiet';
   }
 }
 
-await run(workerData as CaptureThreadData, must(parentPort, 'this is a thread'));
+serveParts(open);

@@ -1,40 +1,53 @@
 import { join } from 'node:path';
-import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
-import { must } from '../base/assert.ts';
+import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
 import { systemRandom } from '../base/random.ts';
 import { Delivery } from '../delivery/delivery.ts';
+import { DELIVERY_FILE } from '../log/database-folder.ts';
 import { DeliveryStore } from '../log/delivery-store.ts';
 import { LogReader } from '../log/log-reader.ts';
 import { LOG_FILE } from '../log/schema.ts';
-import type { StreamDefinition } from '../model/stream.ts';
-import type { Sink } from '../sinks/sink.ts';
-import { AddressGuard, parseEgressAllow } from '../sinks/webhook/address-guard.ts';
-import { WebhookSink } from '../sinks/webhook/webhook-sink.ts';
+import type { ResolvedStream } from '../model/resolved-stream.ts';
+import { PgError } from '../postgres/sqlstate.ts';
+import { AddressGuard, parseEgressAllow } from '../sinks/address-guard.ts';
+import { createSink } from '../sinks/create-sink.ts';
+import { Upstream } from '../upstream/upstream.ts';
+import { parseUpstreamUrl } from '../upstream/upstream-config.ts';
+import { readStreamMessage } from './stream-message.ts';
 import {
-  DELIVERY_FILE,
   type CaptureToDelivery,
   type DeliveryThreadData,
   type DeliveryToCapture,
   type FromDeliveryThread,
+  type Refusal,
   type ToDeliveryThread,
 } from './thread-messages.ts';
-import { post } from './thread.ts';
+import { post, serveParts } from './thread.ts';
+import { TransformPool } from './transform-pool.ts';
+import { UpstreamValues } from './upstream-values.ts';
 
 /** How often the log is told what no stream needs any more. */
 const TRIM_EVERY_MS = 1_000;
 
-/** The delivery thread: sends what the log has to the streams' endpoints until it is told to stop. */
-class DeliveryThread {
+/** Endpoints that refuse their credentials are told of no more often. */
+const TELL_REFUSED_EVERY_MS = 1_000;
+
+/** Of all databases: what a client has written is not to have more threads for their number. */
+const transforms = new TransformPool(systemClock);
+
+/** A database's part of the delivery thread: sends what the log has to the streams' endpoints until it is told to stop. */
+class DatabaseDelivery {
   readonly #data: DeliveryThreadData;
   readonly #main: MessagePort;
   readonly #logger: Logger;
   readonly #store: DeliveryStore;
   readonly #reader: LogReader;
   readonly #guard: AddressGuard;
+  readonly #values: UpstreamValues;
   readonly #stopping = new AbortController();
-  #definitions: readonly StreamDefinition[];
+  #streams: readonly ResolvedStream[];
+  #toldRefusedAtMs = -Infinity;
   #delivery: Delivery;
   /** Ends the present delivery, to begin another on what the log really has. */
   #restart = new AbortController();
@@ -43,18 +56,21 @@ class DeliveryThread {
   constructor(data: DeliveryThreadData, main: MessagePort) {
     this.#data = data;
     this.#main = main;
-    this.#logger = createLogger(data.logLevel, data.logFormat).child({ part: 'delivery' });
-    this.#reader = LogReader.open(join(data.dataDir, LOG_FILE));
-    this.#store = DeliveryStore.open(join(data.dataDir, DELIVERY_FILE));
+    const { database, folder } = data;
+    this.#logger = createLogger(data.logLevel, data.logFormat).child({ part: 'delivery', database });
+    const parts = { clock: systemClock, random: systemRandom, logger: this.#logger };
+    const upstream = new Upstream({ ...parseUpstreamUrl(data.upstreamUrl), database }, parts);
+    this.#values = new UpstreamValues(upstream, systemClock, this.#logger);
+    this.#reader = LogReader.open(join(folder, LOG_FILE));
+    this.#store = DeliveryStore.open(join(folder, DELIVERY_FILE));
     this.#guard = new AddressGuard(parseEgressAllow(data.egressAllow));
-    this.#definitions = data.definitions;
+    this.#streams = data.streams.map(readStreamMessage);
     this.#delivery = this.#createDelivery();
   }
 
   async run(): Promise<void> {
     this.#main.on('message', (message: ToDeliveryThread) => this.#fromMain(message));
     this.#data.peer.on('message', (message: CaptureToDelivery) => this.#fromCapture(message));
-    post<FromDeliveryThread>(this.#main, { kind: 'ready' });
     this.#trimLater();
     while (!this.#stopping.signal.aborted) {
       await this.#delivery.run(AbortSignal.any([this.#stopping.signal, this.#restart.signal]));
@@ -63,50 +79,81 @@ class DeliveryThread {
       this.#delivery = this.#createDelivery();
       for (const message of this.#held.splice(0)) this.#fromCapture(message);
     }
+    this.#values.close();
     this.#reader.close();
     this.#store.close();
     this.#data.peer.close();
-    this.#main.close();
   }
 
   #createDelivery(): Delivery {
     const delivery = new Delivery({
       source: this.#reader,
       store: this.#store,
-      createSink: (definition) => this.#createSink(definition),
+      createSink: (stream) =>
+        createSink(stream, {
+          guard: this.#guard,
+          userAgent: this.#data.userAgent,
+          clock: systemClock,
+          random: systemRandom,
+          onRefused: () => this.#tellRefused(),
+        }),
+      transformer: transforms,
+      values: this.#values,
       clock: systemClock,
       random: systemRandom,
       logger: this.#logger,
     });
-    delivery.configure(this.#definitions);
+    delivery.configure(this.#streams);
     return delivery;
   }
 
-  #createSink({ destination, options }: StreamDefinition): Sink {
-    return new WebhookSink({
-      url: destination.url,
-      headers: options.headers,
-      requestTimeoutMs: options.requestTimeoutMs,
-      userAgent: this.#data.userAgent,
-      guard: this.#guard,
-      clock: systemClock,
-    });
+  #tellRefused(): void {
+    const nowMs = systemClock.monotonicMs();
+    if (nowMs - this.#toldRefusedAtMs < TELL_REFUSED_EVERY_MS || this.#stopping.signal.aborted) return;
+    this.#toldRefusedAtMs = nowMs;
+    post<FromDeliveryThread>(this.#main, { kind: 'refused' });
   }
 
   #fromMain(message: ToDeliveryThread): void {
     switch (message.kind) {
       case 'configure':
-        this.#definitions = message.definitions;
-        this.#delivery.configure(message.definitions);
+        this.#streams = message.streams.map(readStreamMessage);
+        this.#delivery.configure(this.#streams);
         post<FromDeliveryThread>(this.#main, { kind: 'configured', id: message.id });
         break;
       case 'status':
         post<FromDeliveryThread>(this.#main, { kind: 'status', id: message.id, status: this.#delivery.status() });
         break;
+      case 'control': {
+        const { id, request } = message;
+        post<FromDeliveryThread>(this.#main, { kind: 'control', id, answer: this.#delivery.control(request) });
+        break;
+      }
+      case 'replay':
+        this.#replay(message);
+        break;
+      case 'retained':
+        post<FromDeliveryThread>(this.#main, { kind: 'retained', id: message.id, from: this.#delivery.retainedFrom() });
+        break;
       case 'stop':
         this.#stopping.abort();
         break;
     }
+  }
+
+  #replay({ id, streamId, range }: Extract<ToDeliveryThread, { kind: 'replay' }>): void {
+    let events = 0;
+    let refusal: Refusal | null = null;
+    try {
+      events = this.#delivery.replay(streamId, range);
+    } catch (error) {
+      const { message } = error as Error;
+      refusal =
+        error instanceof PgError
+          ? { message, detail: error.detail ?? null, hint: error.hint ?? null }
+          : { message: `delivery progress cannot be stored: ${message}`, detail: null, hint: null };
+    }
+    post<FromDeliveryThread>(this.#main, { kind: 'replayed', id, events, refusal });
   }
 
   #fromCapture(message: CaptureToDelivery): void {
@@ -165,4 +212,10 @@ function asBuffers(messages: ReadonlyMap<number, Uint8Array>): ReadonlyMap<numbe
   return new Map([...messages].map(([version, bytes]) => [version, asBuffer(bytes)]));
 }
 
-await new DeliveryThread(workerData as DeliveryThreadData, must(parentPort, 'this is a thread')).run();
+serveParts<DeliveryThreadData>(
+  (data, main) => {
+    const delivery = new DatabaseDelivery(data, main);
+    return () => delivery.run();
+  },
+  () => transforms.close(),
+);

@@ -1,4 +1,6 @@
 import type { CaptureStatus, DeliveryStatus, StreamReport } from '../model/status.ts';
+import type { BackfillStatus } from '../model/backfill.ts';
+import { describeGap, type Gap } from '../model/gap.ts';
 import type { StreamDefinition } from '../model/stream.ts';
 
 /** Pending events with no acknowledgement for this long: the stream is not running, whatever the cause. */
@@ -13,8 +15,13 @@ export function emptyDeliveryStatus(streamId: string): DeliveryStatus {
     eventsFailed: 0,
     eventsRetried: 0,
     deadLetters: 0,
+    eventsDiscarded: 0,
+    eventsFiltered: 0,
+    filterDoubts: 0,
+    lastFilterDoubt: null,
     pendingEvents: 0,
     pendingBytes: 0,
+    parkedEvents: 0,
     inFlight: 0,
     oldestPendingCommitMs: null,
     lastEventAtMs: null,
@@ -23,10 +30,16 @@ export function emptyDeliveryStatus(streamId: string): DeliveryStatus {
     lastError: null,
     lastErrorAtMs: null,
     nextRetryAtMs: null,
+    circuitState: 'closed',
+    circuitOpenedAtMs: null,
+    circuitNextProbeAtMs: null,
+    blockedKeys: 0,
     haltedReason: null,
+    blockedReason: null,
     deliveryP50Ms: null,
     deliveryP99Ms: null,
     acknowledgedLsn: null,
+    measures: null,
   };
 }
 
@@ -35,6 +48,9 @@ export const IDLE_CAPTURE: CaptureStatus = {
   state: 'idle',
   error: null,
   slotName: null,
+  slotWalStatus: null,
+  heartbeatAgeMs: 0,
+  backfills: [],
   receivedLsn: null,
   confirmedLsn: null,
   upstreamLsn: null,
@@ -43,6 +59,14 @@ export const IDLE_CAPTURE: CaptureStatus = {
   logBytes: 0,
   logChunks: 0,
 };
+
+/** Whether all of a stream's tables are captured, and what keeps them from it. */
+export interface Arming {
+  readonly isDone: boolean;
+  readonly problem: string | null;
+}
+
+const ARMED: Arming = { isDone: true, problem: null };
 
 /**
  * The truth about one stream. **Invariant**: `running` is never shown while events are pending and nothing is being
@@ -53,17 +77,26 @@ export function reportStream(
   delivery: DeliveryStatus,
   capture: CaptureStatus,
   nowMs: number,
+  arming: Arming = ARMED,
 ): StreamReport {
   const oldest = delivery.oldestPendingCommitMs;
   return {
     definition,
-    ...nameStatus(definition, delivery, capture, nowMs),
+    ...nameStatus(definition, delivery, capture, nowMs, arming),
     delivery,
     capture,
+    backfill: backfillOf(definition, capture),
     lagSeconds: oldest === null ? 0 : Math.max(0, nowMs - oldest) / 1000,
     lagBytes: delivery.pendingBytes,
   };
 }
+
+function backfillOf({ id }: StreamDefinition, { backfills }: CaptureStatus): BackfillStatus | null {
+  return backfills.find(({ streamId }) => streamId === id) ?? null;
+}
+
+const UNRESERVED =
+  'the server may take the slot away, and changes with it: it needs more WAL than max_slot_wal_keep_size keeps';
 
 type Named = Pick<StreamReport, 'status' | 'statusReason'>;
 
@@ -72,17 +105,35 @@ function nameStatus(
   delivery: DeliveryStatus,
   capture: CaptureStatus,
   nowMs: number,
+  arming: Arming,
 ): Named {
   if (definition.desiredState === 'paused') return { status: 'paused', statusReason: null };
+  if (definition.heldGap !== null) return { status: 'paused', statusReason: heldReason(definition.heldGap) };
+  if (!arming.isDone) return { status: arming.problem === null ? 'starting' : 'failed', statusReason: arming.problem };
   if (delivery.haltedReason !== null) return { status: 'paused', statusReason: delivery.haltedReason };
   if (capture.state === 'failed') return { status: 'failed', statusReason: capture.error };
   if (capture.state !== 'streaming') return { status: 'starting', statusReason: capture.error };
-  if (delivery.pendingEvents === 0) return { status: 'running', statusReason: null };
+  if (delivery.blockedReason !== null) return { status: 'failed', statusReason: delivery.blockedReason };
+  if (capture.error !== null) return { status: 'failed', statusReason: capture.error };
+  if (delivery.circuitState !== 'closed') {
+    return { status: 'circuit_open', statusReason: delivery.lastError ?? 'the endpoint has failed repeatedly' };
+  }
+  const backfill = backfillOf(definition, capture);
+  if (backfill?.state === 'running') return { status: 'backfilling', statusReason: backfill.problem };
+  const running: Named = {
+    status: 'running',
+    statusReason: capture.slotWalStatus === 'unreserved' ? UNRESERVED : null,
+  };
+  if (delivery.pendingEvents === 0) return running;
   const lastProgressMs = Math.max(delivery.lastDeliveryAtMs ?? 0, delivery.oldestPendingCommitMs ?? 0);
   if (nowMs - lastProgressMs < STALLED_MS && !failedSinceDelivery(delivery)) {
-    return { status: 'running', statusReason: null };
+    return running;
   }
   return { status: 'retrying', statusReason: delivery.lastError ?? 'the endpoint has not answered yet' };
+}
+
+function heldReason(gap: Gap): string {
+  return `${describeGap(gap)}. ALTER CDC STREAM … RESUME goes on behind the gap`;
 }
 
 function failedSinceDelivery(delivery: DeliveryStatus): boolean {

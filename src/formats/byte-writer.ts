@@ -1,3 +1,6 @@
+/** A native call costs as much as some twenty bytes copied here. */
+const LOOP_BYTES = 20;
+
 /**
  * A growing buffer that envelopes are written into. `bytes` and `length` are public because the inner loops write
  * straight into them: after `reserve(n)`, `n` bytes from `length` on may be set, and `length` moved past them.
@@ -25,15 +28,21 @@ export class ByteWriter {
   }
 
   raw(source: Buffer): void {
-    this.slice(source, 0, source.length);
+    const { length } = source;
+    if (length <= LOOP_BYTES) {
+      this.slice(source, 0, length);
+      return;
+    }
+    this.reserve(length);
+    this.bytes.set(source, this.length);
+    this.length += length;
   }
 
   slice(source: Buffer, start: number, end: number): void {
     this.reserve(end - start);
     const { bytes } = this;
     let at = this.length;
-    // A native call costs as much as some sixty bytes copied here.
-    if (end - start > 64) {
+    if (end - start > LOOP_BYTES) {
       source.copy(bytes, at, start, end);
       at += end - start;
     } else {
@@ -42,12 +51,13 @@ export class ByteWriter {
     this.length = at;
   }
 
-  /** A whole number from 0 to 2^53, in decimal. */
-  unsigned(value: number): void {
+  /** A whole number from 0 to 2^53, in decimal; with zeros in front to at least `width` digits, 16 at most. */
+  unsigned(value: number, width = 1): void {
     this.reserve(16);
     const { bytes } = this;
     let digits = 1;
     for (let limit = 10; value >= limit; limit *= 10) digits++;
+    if (digits < width) digits = width;
     let rest = value;
     for (let at = this.length + digits - 1; at >= this.length; at--) {
       const next = Math.floor(rest / 10);

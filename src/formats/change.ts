@@ -8,6 +8,7 @@ export class Transaction {
   readonly xid: number;
   readonly commitMs: number;
   #text: Buffer | null = null;
+  #hex: Buffer | null = null;
 
   constructor(commitLsn: Lsn, commitTimeMicros: bigint, xid: number) {
     this.commitLsn = commitLsn;
@@ -21,6 +22,12 @@ export class Transaction {
     this.#text ??= Buffer.from(formatMicros(Number(this.commitTimeMicros)), 'latin1');
     return this.#text;
   }
+
+  /** The commit LSN as 16 hexadecimal digits, which sort as LSNs do. */
+  get commitHex(): Buffer {
+    this.#hex ??= Buffer.from(this.commitLsn.toString(16).toUpperCase().padStart(16, '0'), 'latin1');
+    return this.#hex;
+  }
 }
 
 /** One row change where it lies: a CopyData frame inside `data`, and what the frame alone does not tell. */
@@ -33,6 +40,12 @@ export interface EncodableChange {
   readonly ordinal: number;
   /** Among the transaction's changes, from 0. */
   readonly seq: number;
+  /** What a row filter has made of an UPDATE: the row entered the filter, or left it. Absent or null: it stays what it is. */
+  readonly as?: 'insert' | 'delete' | null;
+  /** Columns that Postgres had left out as unchanged, and that were asked for since, as indexes. Absent or null: none. */
+  readonly fetched?: readonly number[] | null;
+  /** The 16 bytes of the backfill that has read the row; absent or null: it is a change. */
+  readonly backfill?: Buffer | null;
 }
 
 /**

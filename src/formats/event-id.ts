@@ -13,6 +13,12 @@ import type { Transaction } from './change.ts';
     digest     => SHA-256 of
                     Int64(system identifier) Int32(database oid) Int64(commit LSN) Int64(the change's LSN) Int32(ordinal)
                     [Int32(relation oid)]                        the last only for TRUNCATE, one event per table
+                  where the server was restored to an earlier point n times, positions come again: then the system
+                  identifier is the first 8 bytes of SHA-256 of Int64(system identifier) Int32(n)
+    read id    => Int48(the backfill's time) digest[0..10) as above, of a row that a backfill has read
+    digest     => SHA-256 of
+                    Byte16(backfill id) Int32(relation oid) (Int32(length) bytes)*     the key's columns as text, or
+                    Byte16(backfill id) Int32(relation oid) Int64(LSN) Int32(ordinal)  for a table without key
     request id => the event id, for one event; otherwise
                   Int48(of the first event id) and SHA-256 of the 16-byte event ids in order, laid out as above
 
@@ -33,7 +39,7 @@ export class EventIds {
 
   constructor(source: SourceIdentity) {
     this.#truncate = Buffer.alloc(TRUNCATE_INPUT_BYTES);
-    this.#truncate.writeBigUInt64BE(BigInt(source.systemId), AT.system);
+    systemOf(source).copy(this.#truncate, AT.system);
     this.#truncate.writeUInt32BE(source.databaseOid, AT.database);
     this.#row = this.#truncate.subarray(0, ROW_INPUT_BYTES);
   }
@@ -64,6 +70,22 @@ export class EventIds {
     writeTime(into, at, transaction.commitMs);
     layDigest(into, at, digest);
   }
+}
+
+function systemOf({ systemId, epoch = 0 }: SourceIdentity): Buffer {
+  const system = Buffer.alloc(12);
+  system.writeBigUInt64BE(BigInt(systemId));
+  system.writeUInt32BE(epoch, 8);
+  return (epoch === 0 ? system : hash('sha256', system, 'buffer')).subarray(0, 8);
+}
+
+/** Writes the id of a row of `oid` that the backfill of the 16-byte id `backfill` has read; `key` is laid out as above. */
+export function writeReadId(into: Buffer, at: number, backfill: Buffer, oid: number, key: Buffer): void {
+  const head = Buffer.alloc(20);
+  backfill.copy(head);
+  head.writeUInt32BE(oid, 16);
+  backfill.copy(into, at, 0, 6);
+  layDigest(into, at, hash('sha256', Buffer.concat([head, key]), 'binary'));
 }
 
 /** The id of a request of the events whose 16-byte ids `ids` has one after the other. */
@@ -107,6 +129,11 @@ export function writeUuidText(into: Buffer, at: number, id: Buffer, from: number
     into[out++] = HEX[byte >> 4]!;
     into[out++] = HEX[byte & 15]!;
   }
+}
+
+/** The 16 bytes of a UUID in text. */
+export function uuidBytes(text: string): Buffer {
+  return Buffer.from(text.replaceAll('-', ''), 'hex');
 }
 
 export function formatUuid(id: Buffer, from: number): string {

@@ -1,6 +1,8 @@
 import { ELEMENT_OID, OID } from '../postgres/oid.ts';
 import type { ByteWriter } from './byte-writer.ts';
-import { writeJsonString, writeRawJson } from './json-text.ts';
+import { type WriteElement, writeArray } from './array-text.ts';
+import { writeHexAsBase64 } from './base64.ts';
+import { JSON_FALSE, JSON_TRUE, writeJsonString, writeRawJson } from './json-text.ts';
 
 /*
   A value's text, as Postgres prints it with `datestyle=ISO`, `timezone=UTC`, `bytea_output=hex` and
@@ -16,7 +18,9 @@ import { writeJsonString, writeRawJson } from './json-text.ts';
                                infinity, BC and years past 9999: Postgres's text
     bytea                      base64
     arrays of built-in types   JSON arrays of the above, nested; lower bounds are not kept
-    everything else            Postgres's text as a string (int8, numeric, date, time, interval, uuid, enums, ranges, …)
+    int8 numeric               Postgres's text as a string, or, where that is asked for, a number with the same digits
+                               (NaN and infinities are strings all the same)
+    everything else            Postgres's text as a string (date, time, interval, uuid, enums, ranges, …)
 */
 
 export const KIND = {
@@ -53,17 +57,30 @@ const SCALARS: ReadonlyMap<number, ScalarKind> = new Map<number, ScalarKind>([
   [OID.bytea, KIND.bytea],
 ]);
 
-export function valueKind(typeOid: number): ValueKind {
+/** Of these the text is a number that JSON can say and many readers cannot hold; NaN and Infinity are told as of floats. */
+const LONG_NUMBERS: ReadonlyMap<number, ScalarKind> = new Map<number, ScalarKind>([
+  [OID.int8, KIND.number],
+  [OID.numeric, KIND.float],
+]);
+
+/** `numbers`: how int8 and numeric are written. */
+export function valueKind(typeOid: number, numbers: 'string' | 'number' = 'string'): ValueKind {
+  const scalar = (oid: number): ScalarKind =>
+    SCALARS.get(oid) ?? (numbers === 'number' ? LONG_NUMBERS.get(oid) : undefined) ?? KIND.text;
   const element = ELEMENT_OID.get(typeOid);
-  if (element !== undefined) return { kind: KIND.array, element: SCALARS.get(element) ?? KIND.text };
-  return { kind: SCALARS.get(typeOid) ?? KIND.text, element: KIND.text };
+  if (element !== undefined) return { kind: KIND.array, element: scalar(element) };
+  return { kind: scalar(typeOid), element: KIND.text };
 }
 
 /** Writes the value whose text is `data[start, end)`. Text that is not what its type prints is written as a string. */
 export function writeValue(out: ByteWriter, type: ValueKind, data: Buffer, start: number, end: number): void {
-  if (type.kind === KIND.array) writeArray(out, type.element, data, start, end);
+  if (type.kind === KIND.array) writeArray(out, ELEMENTS[type.element]!, data, start, end);
   else writeScalar(out, type.kind, data, start, end);
 }
+
+const ELEMENTS: readonly WriteElement[] = Object.values(KIND).map(
+  (kind) => (out, data, start, end) => writeScalar(out, kind as ScalarKind, data, start, end),
+);
 
 function writeScalar(out: ByteWriter, kind: ScalarKind, data: Buffer, start: number, end: number): void {
   switch (kind) {
@@ -78,7 +95,7 @@ function writeScalar(out: ByteWriter, kind: ScalarKind, data: Buffer, start: num
       else writeJsonString(out, data, start, end);
       return;
     case KIND.bool:
-      out.raw(data[start] === 0x74 ? TRUE : FALSE);
+      out.raw(data[start] === 0x74 ? JSON_TRUE : JSON_FALSE);
       return;
     case KIND.json:
       writeRawJson(out, data, start, end);
@@ -90,13 +107,9 @@ function writeScalar(out: ByteWriter, kind: ScalarKind, data: Buffer, start: num
       if (!writeTimestamp(out, data, start, end, true)) writeJsonString(out, data, start, end);
       return;
     case KIND.bytea:
-      if (!writeBase64(out, data, start, end)) writeJsonString(out, data, start, end);
+      if (!writeHexAsBase64(out, data, start, end)) writeJsonString(out, data, start, end);
   }
 }
-
-const TRUE = Buffer.from('true');
-const FALSE = Buffer.from('false');
-export const JSON_NULL = Buffer.from('null');
 
 /** NaN, Infinity and -Infinity are the only texts of a float that end in a letter. */
 function isFinite(data: Buffer, start: number, end: number): boolean {
@@ -110,7 +123,6 @@ function isDigit(byte: number): boolean {
 const FRACTION_DIGITS = 6;
 /** `2026-01-05 10:00:00` */
 const SECONDS_END = 19;
-const UTC_ZONE = Buffer.from('+00');
 
 /**
  * `2026-01-05 10:00:00[.1…][+00[:00]]` to RFC 3339. False, with nothing written, where the text is of another shape: the
@@ -148,7 +160,7 @@ function isZone(data: Buffer, start: number, end: number, zoned: boolean): boole
 }
 
 function writeZone(out: ByteWriter, data: Buffer, start: number, end: number): void {
-  if (end - start === 3 && data.compare(UTC_ZONE, 0, 3, start, end) === 0) {
+  if (end - start === 3 && data[start] === 0x2b && data[start + 1] === 0x30 && data[start + 2] === 0x30) {
     out.byte(0x5a);
     return;
   }
@@ -158,153 +170,4 @@ function writeZone(out: ByteWriter, data: Buffer, start: number, end: number): v
     out.byte(0x30);
     out.byte(0x30);
   }
-}
-
-const BASE64 = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/', 'latin1');
-const PADDING = 0x3d;
-const HEX_VALUE = new Uint8Array(256).fill(255);
-for (let i = 0; i < 16; i++) {
-  HEX_VALUE['0123456789abcdef'.charCodeAt(i)] = i;
-  HEX_VALUE['0123456789ABCDEF'.charCodeAt(i)] = i;
-}
-
-/** `\x…` to base64 (RFC 4648, section 4). False, with nothing written, where the text is no hexadecimal. */
-function writeBase64(out: ByteWriter, data: Buffer, start: number, end: number): boolean {
-  if (data[start] !== 0x5c || data[start + 1] !== 0x78 || (end - start) % 2 !== 0) return false;
-  const count = (end - start - 2) / 2;
-  out.reserve(Math.ceil(count / 3) * 4 + 2);
-  const { bytes } = out;
-  let at = out.length;
-  bytes[at++] = 0x22;
-  let bad = 0;
-  const byteAt = (i: number): number => {
-    if (i >= count) return 0;
-    const high = HEX_VALUE[data[start + 2 + 2 * i]!]!;
-    const low = HEX_VALUE[data[start + 3 + 2 * i]!]!;
-    bad |= (high | low) & 0x80;
-    return (high << 4) | low;
-  };
-  for (let i = 0; i < count; i += 3) {
-    const word = ((byteAt(i) & 0xff) << 16) | ((byteAt(i + 1) & 0xff) << 8) | (byteAt(i + 2) & 0xff);
-    bytes[at++] = BASE64[word >> 18]!;
-    bytes[at++] = BASE64[(word >> 12) & 63]!;
-    bytes[at++] = i + 1 < count ? BASE64[(word >> 6) & 63]! : PADDING;
-    bytes[at++] = i + 2 < count ? BASE64[word & 63]! : PADDING;
-  }
-  if (bad !== 0) return false;
-  bytes[at++] = 0x22;
-  out.length = at;
-  return true;
-}
-
-const OPEN = 0x7b;
-const CLOSE = 0x7d;
-const COMMA = 0x2c;
-const DOUBLE_QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-/** Postgres's MAXDIM. */
-const MAX_DEPTH = 6;
-
-/**
- * An array's text to a JSON array. Anything that is not the output of array_out is written as a string.
- * https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
- */
-function writeArray(out: ByteWriter, element: ScalarKind, data: Buffer, start: number, end: number): void {
-  const begin = out.length;
-  let at = start;
-  // Lower bounds other than 1: [0:2]={1,2,3}
-  if (data[at] === 0x5b) {
-    const equals = data.indexOf('={', at, 'latin1');
-    at = equals === -1 ? end : equals + 1;
-  }
-  if (at < end && new ArrayText(out, element, data, end).write(at) === end) return;
-  out.length = begin;
-  writeJsonString(out, data, start, end);
-}
-
-const MALFORMED = -1;
-
-/** One pass over an array's text. Its methods return the offset past what they wrote, or `MALFORMED`. */
-class ArrayText {
-  readonly #out: ByteWriter;
-  readonly #element: ScalarKind;
-  readonly #data: Buffer;
-  readonly #end: number;
-
-  constructor(out: ByteWriter, element: ScalarKind, data: Buffer, end: number) {
-    this.#out = out;
-    this.#element = element;
-    this.#data = data;
-    this.#end = end;
-  }
-
-  write(start: number, depth = 0): number {
-    const data = this.#data;
-    if (data[start] !== OPEN || depth >= MAX_DEPTH) return MALFORMED;
-    this.#out.byte(0x5b);
-    let at = start + 1;
-    if (data[at] === CLOSE) {
-      this.#out.byte(0x5d);
-      return at + 1;
-    }
-    while (at < this.#end) {
-      at = this.#item(at, depth);
-      if (at === MALFORMED) return MALFORMED;
-      const next = data[at++];
-      if (next === CLOSE) {
-        this.#out.byte(0x5d);
-        return at;
-      }
-      if (next !== COMMA) return MALFORMED;
-      this.#out.byte(COMMA);
-    }
-    return MALFORMED;
-  }
-
-  #item(at: number, depth: number): number {
-    if (this.#data[at] === OPEN) return this.write(at, depth + 1);
-    return this.#data[at] === DOUBLE_QUOTE ? this.#quoted(at + 1) : this.#bare(at);
-  }
-
-  #bare(start: number): number {
-    const data = this.#data;
-    let at = start;
-    while (at < this.#end && data[at] !== COMMA && data[at] !== CLOSE) at++;
-    if (at === start || at >= this.#end) return MALFORMED;
-    // An element whose text is NULL is quoted; bare it is the null.
-    if (at - start === 4 && data.toString('latin1', start, at) === 'NULL') this.#out.raw(JSON_NULL);
-    else writeScalar(this.#out, this.#element, data, start, at);
-    return at;
-  }
-
-  #quoted(start: number): number {
-    const data = this.#data;
-    let at = start;
-    let escapes = 0;
-    while (at < this.#end && data[at] !== DOUBLE_QUOTE) {
-      if (data[at] === BACKSLASH) {
-        escapes++;
-        at++;
-      }
-      at++;
-    }
-    if (at >= this.#end) return MALFORMED;
-    if (escapes === 0) {
-      writeScalar(this.#out, this.#element, data, start, at);
-    } else {
-      const plain = unescape(data, start, at, escapes);
-      writeScalar(this.#out, this.#element, plain, 0, plain.length);
-    }
-    return at + 1;
-  }
-}
-
-function unescape(data: Buffer, start: number, end: number, escapes: number): Buffer {
-  const plain = Buffer.allocUnsafe(end - start - escapes);
-  let out = 0;
-  for (let i = start; i < end; i++) {
-    if (data[i] === BACKSLASH) i++;
-    plain[out++] = data[i]!;
-  }
-  return plain;
 }

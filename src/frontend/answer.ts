@@ -42,7 +42,7 @@ export async function answerRows(
   if (writer.size > 0) await relay.answer(writer.finish());
 }
 
-export async function answerNotices(relay: Relay, { notices }: Result): Promise<void> {
+export async function answerNotices(relay: Relay, { notices }: Pick<Result, 'notices'>): Promise<void> {
   for (const notice of notices) await relay.answer(noticeResponse(notice, relay.clientEncoding));
 }
 

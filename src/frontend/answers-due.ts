@@ -1,4 +1,5 @@
 import { BACKEND, FRONTEND } from '../wire/message-type.ts';
+import { AUTHENTICATION } from '../wire/sasl.ts';
 
 /*
   Which messages end the answer to which:
@@ -32,6 +33,13 @@ export class AnswersDue {
   #isCopyIn = false;
   #isGroupOpen = false;
   #hasExecuted = false;
+  /** Below 0: sent before they were asked for. */
+  #passwordsAsked = 0;
+
+  /** The upstream waits for an answer of the client's to get on with the authentication. */
+  get isAwaitingPassword(): boolean {
+    return this.#passwordsAsked > 0;
+  }
 
   /** The upstream owes nothing. */
   get isSettled(): boolean {
@@ -81,6 +89,9 @@ export class AnswersDue {
         // Kept, in case the CopyInResponse that it answers is still to come.
         else if (this.#size > 0) this.#push(type);
         return;
+      case FRONTEND.password:
+        if (!this.#isStarted) this.#passwordsAsked--;
+        return;
       case FRONTEND.query:
       case FRONTEND.functionCall:
         if (!this.#isSkipping) this.endGroup();
@@ -106,10 +117,17 @@ export class AnswersDue {
     }
   }
 
+  /** The upstream has said what comes next in the authentication. */
+  authentication(method: number): void {
+    if (this.#isStarted || method === AUTHENTICATION.ok || method === AUTHENTICATION.saslFinal) return;
+    this.#passwordsAsked++;
+  }
+
   /** ReadyForQuery has come. */
   ready(): void {
     if (!this.#isStarted) {
       this.#isStarted = true;
+      this.#passwordsAsked = 0;
       return;
     }
     this.#isCopyIn = false;

@@ -1,3 +1,4 @@
+import { isUtf8 as validUtf8 } from 'node:buffer';
 import { PgError } from '../postgres/sqlstate.ts';
 
 /**
@@ -52,6 +53,45 @@ export function decodeText(bytes: Buffer, encoding: string): string {
   throw new PgError('feature_not_supported', `statements of walhook cannot be read in client encoding "${encoding}"`, {
     hint: 'SET client_encoding TO UTF8.',
   });
+}
+
+/**
+ * 22021 where the bytes are no text in the encoding, in the server's words: such text is not to be guessed at. Encodings
+ * that cannot be read are left to `decodeText`.
+ */
+export function requireValid(bytes: Buffer, encoding: string): void {
+  const zero = bytes.indexOf(0);
+  if (zero !== -1) throw invalidSequence(bytes.subarray(zero, zero + 1), encoding);
+  if (isUtf8(encoding)) {
+    if (!validUtf8(bytes)) throw invalidSequence(invalidUtf8(bytes), 'UTF8');
+    return;
+  }
+  const label = LABELS.get(encoding);
+  if (label === undefined) return;
+  try {
+    new TextDecoder(label, { fatal: true }).decode(bytes);
+  } catch {
+    throw invalidSequence(null, encoding);
+  }
+}
+
+/** The first bytes that are no UTF-8: as many as the first of them announces, as the server shows them. */
+function invalidUtf8(bytes: Buffer): Buffer {
+  // Each bad byte has become U+FFFD, so that up to the first of them the bytes are the same.
+  const repaired = Buffer.from(bytes.toString('utf8'), 'utf8');
+  let at = 0;
+  while (at < bytes.length && bytes[at] === repaired[at]) at++;
+  while (at > 0 && (bytes[at]! & 0xc0) === 0x80 && bytes[at - 1]! >= 0xc0) at--;
+  const lead = bytes[at] ?? 0;
+  const length =
+    lead >= 0xf0 && lead < 0xf8 ? 4 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xc0 && lead < 0xe0 ? 2 : 1;
+  return bytes.subarray(at, at + length);
+}
+
+function invalidSequence(bytes: Buffer | null, encoding: string): PgError {
+  const shown =
+    bytes === null ? '' : `: ${[...bytes].map((byte) => `0x${byte.toString(16).padStart(2, '0')}`).join(' ')}`;
+  return new PgError('character_not_in_repertoire', `invalid byte sequence for encoding "${encoding}"${shown}`);
 }
 
 /** Characters that the encoding lacks (or that we cannot write in it) become question marks. */

@@ -1,40 +1,72 @@
+import type { CatalogControl } from '../model/catalog-control.ts';
+import type { ServerInfo } from '../model/server-info.ts';
 import type { StreamControl } from '../model/stream-control.ts';
-import { PgError } from '../postgres/sqlstate.ts';
-import type { Command } from '../sql/command.ts';
+import { PgError, type PgNotice } from '../postgres/sqlstate.ts';
 import { STATUS } from '../wire/message-type.ts';
 import { executeCommand } from './execute-command.ts';
-import type { Questioner } from './question.ts';
+import type { OwnNames } from './own-names.ts';
+import { SimpleQuestioner, type Questioner } from './question.ts';
 import type { Relay } from './relay.ts';
 import type { Result } from './result.ts';
+import type { StagedTransaction } from './staged-transaction.ts';
+import type { OwnCommand } from './statement.ts';
 
 /** Runs the commands of one session, one at a time, so that a cancel request finds the one it is for. */
 export class CommandRunner {
   readonly #relay: Relay;
-  readonly #control: StreamControl;
+  readonly #control: StreamControl & CatalogControl;
+  readonly #names: OwnNames;
+  readonly #staged: StagedTransaction;
+  readonly #info: ServerInfo;
   readonly #counted: () => void;
   #running: AbortController | null = null;
 
-  constructor(relay: Relay, control: StreamControl, counted: () => void) {
+  constructor(
+    relay: Relay,
+    control: StreamControl & CatalogControl,
+    names: OwnNames,
+    staged: StagedTransaction,
+    info: ServerInfo,
+    counted: () => void,
+  ) {
+    this.#info = info;
     this.#relay = relay;
+    this.#names = names;
+    this.#staged = staged;
     this.#control = control;
     this.#counted = counted;
   }
 
   /** `isInTransaction`: others of the client's statements belong to the same transaction. */
-  async run(command: Command, questioner: Questioner, isInTransaction: boolean): Promise<Result> {
+  async run(command: OwnCommand, questioner: Questioner, isInTransaction: boolean): Promise<Result> {
+    if (command.kind === 'deallocate') return this.#deallocate(command.name);
     this.#counted();
+    const isIn = isInTransaction || this.#relay.status === STATUS.inBlock;
+    return this.#cancellable((signal) => {
+      const session = { control: this.#control, info: this.#info, staged: this.#staged, questioner };
+      return executeCommand(command, { ...session, isInTransaction: isIn, signal });
+    });
+  }
+
+  /** The transaction is over, and the session between two: see `StagedTransaction.end`. A cancel request ends the waiting. */
+  endStaged(): Promise<readonly PgNotice[]> {
+    return this.#cancellable((signal) => this.#staged.end(new SimpleQuestioner(this.#relay), signal));
+  }
+
+  async #cancellable<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const running = new AbortController();
     this.#running = running;
     try {
-      return await executeCommand(command, {
-        control: this.#control,
-        questioner,
-        isInTransaction: isInTransaction || this.#relay.status === STATUS.inBlock,
-        signal: running.signal,
-      });
+      return await run(running.signal);
     } finally {
       this.#running = null;
     }
+  }
+
+  #deallocate(name: string): Result {
+    if (this.#names.deleteStatement(name)) return { columns: [], rows: [], tag: 'DEALLOCATE', notices: [] };
+    // The name as it came; a client encoding beyond ASCII is a rare thing in one.
+    throw new PgError('invalid_sql_statement_name', `prepared statement "${name}" does not exist`);
   }
 
   /** The command that runs, if any, ends with 57014. */

@@ -1,8 +1,8 @@
 import type { Logger } from '../base/logger.ts';
 import { must } from '../base/assert.ts';
 import { OID } from '../postgres/oid.ts';
+import { asciiLiteral } from '../postgres/identifier.ts';
 import { PgError } from '../postgres/sqlstate.ts';
-import type { Command } from '../sql/command.ts';
 import { writeBare, writeParameterDescription, type Format } from '../wire/backend-messages.ts';
 import {
   decodeBind,
@@ -11,34 +11,25 @@ import {
   decodeParse,
   decodeParseName,
   decodeTarget,
+  decodeTextLeniently,
   type Bind,
 } from '../wire/frontend-messages.ts';
 import { BACKEND, FRONTEND, STATUS } from '../wire/message-type.ts';
 import { Writer } from '../wire/writer.ts';
 import { answerComplete, answerNotices, answerRows, formatsOf, rowDescription } from './answer.ts';
-import { decodeText } from './client-encoding.ts';
+import { decodeText, requireValid } from './client-encoding.ts';
 import { errorResponse } from './error-response.ts';
 import { failGroup } from './failing.ts';
 import { preventInFailed, type CommandRunner } from './command-runner.ts';
-import { asciiLiteral, ExtendedQuestioner } from './question.ts';
+import type { Interception } from './interception.ts';
+import type { OwnNames, OwnStatement } from './own-names.ts';
+import { ExtendedQuestioner } from './question.ts';
 import { SessionEndedError, type Relay } from './relay.ts';
-import type { Column, Result } from './result.ts';
-import { columnsOf } from './show.ts';
-import { mayConcern, PreparedCommand, recognise } from './statement.ts';
+import type { Column } from './result.ts';
+import { columnsOf } from './result-columns.ts';
+import { prepareStatement, type OurText, type Prepared, type Recogniser, type TextSettings } from './statement.ts';
 
-interface Statement {
-  readonly prepared: PreparedCommand;
-  readonly columns: readonly Column[];
-  readonly parameterTypes: readonly number[];
-}
-
-interface Portal {
-  readonly statement: Statement;
-  readonly command: Command;
-  readonly formats: readonly Format[];
-  /** Once it has been executed: what is left to be sent of it. */
-  run: { readonly result: Result; sent: number } | null;
-}
+const HEADER_BYTES = 5;
 
 /**
  * Answers the extended protocol's messages that are about statements and portals of ours, which live here under the
@@ -47,14 +38,16 @@ interface Portal {
 export class ExtendedQuery {
   readonly #relay: Relay;
   readonly #logger: Logger;
+  readonly #names: OwnNames;
   readonly #runner: CommandRunner;
-  readonly #statements = new Map<string, Statement>();
-  readonly #portals = new Map<string, Portal>();
+  readonly #recogniser: Recogniser;
 
-  constructor(relay: Relay, logger: Logger, runner: CommandRunner) {
+  constructor({ relay, logger, names, runner, recogniser }: Interception) {
     this.#relay = relay;
     this.#logger = logger;
+    this.#names = names;
     this.#runner = runner;
+    this.#recogniser = recogniser;
   }
 
   /** Whether the message is ours to answer. Takes note of those that are not but put an end to names of ours. */
@@ -70,10 +63,10 @@ export class ExtendedQuery {
           return false;
         case FRONTEND.describe: {
           const { kind, name } = decodeTarget(message);
-          return kind === 'statement' ? this.#statements.has(name) : this.#portals.has(name);
+          return kind === 'statement' ? this.#names.hasStatement(name) : this.#names.hasPortal(name);
         }
         case FRONTEND.execute:
-          return this.#portals.has(decodeExecute(message).portal);
+          return this.#names.hasPortal(decodeExecute(message).portal);
         default:
           // The Sync that ends what was skipped.
           this.#relay.isSkipping = false;
@@ -115,115 +108,93 @@ export class ExtendedQuery {
     }
   }
 
-  /** A simple query has come. */
-  forgetUnnamed(): void {
-    this.#statements.delete('');
-    this.#portals.delete('');
-    this.#noteNames();
-  }
-
-  /** The transaction has ended. */
-  forgetPortals(): void {
-    this.#portals.clear();
-    this.#noteNames();
-  }
-
-  /** DEALLOCATE ALL and DISCARD ALL. */
-  forgetAll(): void {
-    this.#statements.clear();
-    this.#noteNames();
-  }
-
-  #noteNames(): void {
-    this.#relay.hasNames = this.#statements.size + this.#portals.size > 0;
-  }
-
   #concernsParse(message: Buffer, whole: boolean): boolean {
     const name = decodeParseName(message);
-    if (whole) {
-      const { text } = decodeParse(message);
-      if (mayConcern(text, 0, text.length, this.#relay)) return true;
-    }
-    return this.#concernsForeignParse(name) && whole;
+    const isOurs = whole
+      ? this.#mayConcern(message)
+      : this.#recogniser.mayBeOurs(message, HEADER_BYTES, message.length);
+    return isOurs || this.#concernsForeignParse(name);
+  }
+
+  #mayConcern(message: Buffer): boolean {
+    const text = decodeTextLeniently(message);
+    return this.#recogniser.mayConcern(text, 0, text.length);
   }
 
   /** Only where it takes the name of a statement of ours. */
   #concernsForeignParse(name: string): boolean {
-    if (name !== '') return this.#statements.has(name);
-    if (this.#statements.delete('')) this.#noteNames();
+    if (name !== '') return this.#names.hasStatement(name);
+    this.#names.deleteStatement('');
     return false;
   }
 
   #concernsBind(message: Buffer): boolean {
     const { portal, statement } = decodeBindNames(message);
-    if (this.#statements.has(statement)) return true;
-    if (portal !== '') return this.#portals.has(portal);
-    if (this.#portals.delete('')) this.#noteNames();
+    if (this.#names.hasStatement(statement)) return true;
+    if (portal !== '') return this.#names.hasPortal(portal);
+    this.#names.deletePortal('');
     return false;
   }
 
   #close(message: Buffer): void {
     const { kind, name } = decodeTarget(message);
-    (kind === 'statement' ? this.#statements : this.#portals).delete(name);
-    this.#noteNames();
+    if (kind === 'statement') this.#names.deleteStatement(name);
+    else this.#names.deletePortal(name);
   }
 
   async #parse(message: Buffer): Promise<void> {
     const { name, text: bytes, parameterTypes } = decodeParse(message);
     const relay = this.#relay;
-    const ours = recognise(bytes, 0, bytes.length, relay);
+    const ours = this.#recogniser.recognise(bytes, 0, bytes.length);
+    if (ours) requireValid(bytes, relay.clientEncoding);
     if (!ours && !this.#concernsForeignParse(name)) {
       relay.send(message);
       return;
     }
+    // As in Postgres, the unnamed one before is gone even if this one fails.
+    if (name === '') this.#names.deleteStatement('');
+    // Also as there: errors of syntax, then the transaction's state, then what the statement says, then its name.
+    const prepared = ours && prepare(ours, relay);
     preventInFailed(relay);
-    if (name !== '' && (this.#statements.has(name) || (await this.#isUpstreamStatement(name)))) {
+    prepared?.check();
+    if (name !== '' && (this.#names.hasStatement(name) || (await this.#isUpstreamStatement(name)))) {
       throw new PgError('duplicate_prepared_statement', `prepared statement "${name}" already exists`);
     }
     // One that is not ours has just failed for its name.
-    const { text, statements } = must(ours, 'a statement of ours');
-    if (statements.length > 1) {
-      throw new PgError('syntax_error', 'cannot insert multiple commands into a prepared statement');
-    }
-    const prepared = new PreparedCommand(text, must(statements[0], 'a statement').span, relay);
-    this.#statements.set(name, {
-      prepared,
-      columns: columnsOf(prepared.kind),
-      parameterTypes: Array.from({ length: prepared.parameterCount }, (_, i) => parameterType(i, parameterTypes[i])),
-    });
-    this.#noteNames();
+    this.#names.addStatement(name, statementOf(must(prepared, 'a statement of ours'), parameterTypes));
     await this.#bare(BACKEND.parseComplete);
   }
 
   async #bind(message: Buffer): Promise<void> {
     preventInFailed(this.#relay);
     const bind = decodeBind(message);
-    const statement = this.#statements.get(bind.statement);
-    const isTaken = this.#portals.has(bind.portal) || (statement && (await this.#isUpstreamPortal(bind.portal)));
+    const statement = this.#names.statement(bind.statement);
+    const isTaken = this.#names.hasPortal(bind.portal) || (statement && (await this.#isUpstreamPortal(bind.portal)));
     if (bind.portal !== '' && isTaken) {
       throw new PgError('duplicate_cursor', `cursor "${bind.portal}" already exists`);
     }
     // A portal of ours is all that a statement of the upstream's could be stopped for.
     const { prepared, columns, parameterTypes } = must(statement, 'a statement of ours');
-    this.#portals.set(bind.portal, {
+    this.#names.addPortal(bind.portal, {
       statement: { prepared, columns, parameterTypes },
       command: prepared.command(parametersOf(bind, parameterTypes.length, this.#relay.clientEncoding)),
       formats: resultFormats(bind, columns),
       run: null,
     });
-    this.#noteNames();
     await this.#bare(BACKEND.bindComplete);
   }
 
   async #describe(message: Buffer): Promise<void> {
-    preventInFailed(this.#relay);
     const { kind, name } = decodeTarget(message);
     if (kind === 'portal') {
-      const { statement, formats } = must(this.#portals.get(name), 'a portal of ours');
+      const { statement, formats } = must(this.#names.portal(name), 'a portal of ours');
+      if (statement.columns.length > 0) preventInFailed(this.#relay);
       await this.#describeRows(statement.columns, formats);
       return;
     }
-    const { columns, parameterTypes } = must(this.#statements.get(name), 'a statement of ours');
+    const { columns, parameterTypes } = must(this.#names.statement(name), 'a statement of ours');
+    // As in Postgres, which in a failed transaction still describes what returns nothing.
+    if (columns.length > 0) preventInFailed(this.#relay);
     const writer = new Writer();
     writeParameterDescription(writer, parameterTypes);
     await this.#relay.answer(writer.finish());
@@ -239,7 +210,7 @@ export class ExtendedQuery {
     const relay = this.#relay;
     preventInFailed(relay);
     const { portal: name, maxRows } = decodeExecute(message);
-    const portal = must(this.#portals.get(name), 'a portal of ours');
+    const portal = must(this.#names.portal(name), 'a portal of ours');
     const { prepared, columns } = portal.statement;
     if (portal.run && columns.length === 0) {
       throw new PgError('object_not_in_prerequisite_state', `portal "${name}" cannot be run`);
@@ -281,6 +252,22 @@ export class ExtendedQuery {
   }
 }
 
+function prepare({ text, statements }: OurText, settings: TextSettings): Prepared {
+  const prepared = statements.filter(({ isOurs }) => isOurs).map(({ span }) => prepareStatement(text, span, settings));
+  if (statements.length > 1) {
+    throw new PgError('syntax_error', 'cannot insert multiple commands into a prepared statement');
+  }
+  return must(prepared[0], 'a statement');
+}
+
+function statementOf(prepared: Prepared, given: readonly number[]): OwnStatement {
+  return {
+    prepared,
+    columns: columnsOf(prepared.kind),
+    parameterTypes: Array.from({ length: prepared.parameterCount }, (_, i) => parameterType(i, given[i])),
+  };
+}
+
 /** The types whose binary form is their text. */
 const TEXT_TYPES: ReadonlySet<number> = new Set([OID.text, OID.varchar, OID.unknown, 1042, 19]);
 
@@ -300,10 +287,16 @@ function parametersOf(bind: Bind, expected: number, encoding: string): Array<str
     const message = `bind message supplies ${parameters.length} parameters, but prepared statement "${statement}" requires ${expected}`;
     throw new PgError('protocol_violation', message);
   }
-  return parameters.map((value) => (value === null ? null : decodeText(value, encoding)));
+  return parameters.map((value) => {
+    if (value === null) return null;
+    requireValid(value, encoding);
+    return decodeText(value, encoding);
+  });
 }
 
 function resultFormats({ resultFormats: formats }: Bind, columns: readonly Column[]): Format[] {
+  // As in Postgres, of what returns no rows they are not even looked at.
+  if (columns.length === 0) return [];
   if (formats.length > 1 && formats.length !== columns.length) {
     const message = `bind message has ${formats.length} result formats but query has ${columns.length} columns`;
     throw new PgError('protocol_violation', message);

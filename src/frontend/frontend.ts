@@ -1,10 +1,19 @@
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
-import type { Service } from '../base/service.ts';
+import { untilAborted, type Service } from '../base/service.ts';
+import type { CatalogControl } from '../model/catalog-control.ts';
+import type { ServerInfo } from '../model/server-info.ts';
 import type { StreamControl } from '../model/stream-control.ts';
+import type { SessionUpstream } from '../upstream/session-upstream.ts';
+import { Admission, type RefusalReason } from './admission.ts';
 import { forwardCancel } from './cancel.ts';
+import type { ClientTls } from './client-tls.ts';
+import type { ConnectionRateLimits } from './connection-rate.ts';
+import { errorResponse } from './error-response.ts';
+import { endIdleSessions } from './idle-clients.ts';
 import { StatementInterceptor } from './interceptor.ts';
+import { listenAll } from './listeners.ts';
 import { Staging } from './outlet.ts';
 import type { Relay } from './relay.ts';
 import { Session, type SessionContext, type SessionLimits } from './session.ts';
@@ -13,21 +22,33 @@ import { describeAddress, READ_BYTES, type Address } from './sockets.ts';
 export interface FrontendLimits extends SessionLimits {
   /** After a shutdown was asked for, how long sessions may finish what they are doing. */
   readonly drainTimeoutMs: number;
+  /** Clients at the same time; those that only cancel a query do not count. */
+  readonly maxClients: number;
+  /** For each address; null: as many as come. */
+  readonly connectionRate: ConnectionRateLimits | null;
+  /** How long a client may leave its session idle outside a transaction; 0: for ever. */
+  readonly clientIdleTimeoutMs: number;
 }
 
 export const DEFAULT_LIMITS: FrontendLimits = {
   authenticationTimeoutMs: 30_000,
   bytesBeforeAuthentication: 10_000,
-  upstreamConnectTimeoutMs: 10_000,
   lingerMs: 2_000,
   drainTimeoutMs: 10_000,
+  tcpKeepaliveMs: 60_000,
+  maxClients: 10_000,
+  connectionRate: null,
+  clientIdleTimeoutMs: 0,
 };
 
 export interface FrontendOptions {
-  /** Port 0: any free one. */
-  readonly listen: Address;
-  readonly upstream: Address;
-  readonly control: StreamControl;
+  /** One at least. Port 0: any free one. */
+  readonly listen: readonly Address[];
+  /** For clients that come by TCP; null: none. */
+  readonly tls?: ClientTls | null;
+  readonly upstream: SessionUpstream;
+  readonly control: StreamControl & CatalogControl;
+  readonly info: ServerInfo;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly limits?: Partial<FrontendLimits>;
@@ -37,8 +58,16 @@ export interface FrontendOptions {
 export interface FrontendStats {
   readonly connectionsOpen: number;
   readonly connectionsTotal: number;
+  readonly tlsConnectionsOpen: number;
+  /** By the upstream, by a timeout, or for asking for what cannot be had. */
+  readonly authenticationsFailed: number;
+  readonly connectionsRefused: ReadonlyMap<RefusalReason, number>;
+  readonly upstreamConnects: number;
   readonly upstreamConnectMsTotal: number;
+  readonly upstreamConnectFailures: number;
   readonly statementsIntercepted: number;
+  /** Milliseconds that clients' messages were held up by statements of ours, all together. */
+  readonly interceptionMsTotal: number;
   readonly cancelRequests: number;
   readonly bytesToClients: number;
   readonly bytesToUpstream: number;
@@ -55,19 +84,32 @@ export class Frontend implements Service {
   readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   readonly #toClients = { bytes: 0 };
   readonly #toUpstream = { bytes: 0 };
-  readonly #listening = Promise.withResolvers<Address>();
-  readonly #counts = { connections: 0, connectMs: 0, statements: 0, cancels: 0 };
+  readonly #listening = Promise.withResolvers<readonly Address[]>();
+  readonly #counts = {
+    connections: 0,
+    connects: 0,
+    connectMs: 0,
+    connectFailures: 0,
+    statements: 0,
+    heldMs: 0,
+    cancels: 0,
+    authenticationsFailed: 0,
+  };
+  readonly #encrypted = new Set<Session>();
+  readonly #admission: Admission;
   #onSessionEnd: (() => void) | null = null;
 
   constructor(options: FrontendOptions) {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const { maxClients, connectionRate } = this.#limits;
+    this.#admission = new Admission({ maxClients, connectionRate, tls: options.tls ?? null, clock: options.clock });
     // Whoever does not ask where it listens learns of a failure from `run`.
     this.#listening.promise.catch(() => undefined);
   }
 
-  /** Where it listens, once it does; rejects where it cannot. */
-  get address(): Promise<Address> {
+  /** Where it listens, once it does, in the order of `listen`; rejects where it cannot. */
+  get addresses(): Promise<readonly Address[]> {
     return this.#listening.promise;
   }
 
@@ -75,8 +117,14 @@ export class Frontend implements Service {
     return {
       connectionsOpen: this.#sessions.size,
       connectionsTotal: this.#counts.connections,
+      tlsConnectionsOpen: this.#encrypted.size,
+      authenticationsFailed: this.#counts.authenticationsFailed,
+      connectionsRefused: this.#admission.refused,
+      upstreamConnects: this.#counts.connects,
       upstreamConnectMsTotal: this.#counts.connectMs,
+      upstreamConnectFailures: this.#counts.connectFailures,
       statementsIntercepted: this.#counts.statements,
+      interceptionMsTotal: this.#counts.heldMs,
       cancelRequests: this.#counts.cancels,
       bytesToClients: this.#toClients.bytes,
       bytesToUpstream: this.#toUpstream.bytes,
@@ -88,28 +136,35 @@ export class Frontend implements Service {
    * they are idle or the drain timeout is over. Rejects where it cannot listen.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { listen, logger } = this.#options;
-    const context = this.#context();
-    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) =>
-      this.#accept(socket, context),
-    );
-    try {
-      await listening(server, listen);
-    } catch (error) {
+    const { listen, logger, clock, tls = null } = this.#options;
+    const remote = this.#context(false);
+    const local = this.#context(true);
+    const listeners = await listenAll(
+      listen,
+      (socket, isLocal) => this.#accept(socket, isLocal, isLocal ? local : remote),
+      (err) => logger.warn({ err }, 'could not accept a connection'),
+    ).catch((error: unknown) => {
       this.#listening.reject(error);
       throw error;
-    }
-    const address = boundAddress(server, listen);
-    this.#listening.resolve(address);
-    logger.info({ address: describeAddress(address) }, 'listening for SQL');
-    server.on('error', (err) => logger.warn({ err }, 'could not accept a connection'));
-    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-    server.close();
+    });
+    this.#listening.resolve(listeners.addresses);
+    logger.info({ addresses: listeners.addresses.map(describeAddress) }, 'listening for SQL');
+    const { clientIdleTimeoutMs } = this.#limits;
+    if (clientIdleTimeoutMs > 0) void endIdleSessions(this.#sessions, clientIdleTimeoutMs, clock, signal);
+    void tls?.watch(signal);
+    await untilAborted(signal);
+    listeners.close();
     await this.#drain();
   }
 
-  #accept(socket: Socket, context: SessionContext): void {
+  #accept(socket: Socket, isLocal: boolean, context: SessionContext): void {
     this.#counts.connections++;
+    const refusal = this.#admission.connection(socket, isLocal, this.#sessions.size);
+    if (refusal) {
+      socket.on('error', () => undefined);
+      socket.end(errorResponse(refusal, 'UTF8', this.#options.logger), () => socket.destroy());
+      return;
+    }
     const session = new Session(socket, context);
     this.#sessions.add(session);
     session.start();
@@ -127,10 +182,12 @@ export class Frontend implements Service {
     stop();
   }
 
-  #context(): SessionContext {
-    const { upstream, clock, logger, control } = this.#options;
+  /** `isLocal`: for clients of a unix socket, where TLS would protect nothing. */
+  #context(isLocal: boolean): SessionContext {
+    const { upstream, clock, logger, control, info, tls = null } = this.#options;
     return {
       upstream,
+      tls: isLocal ? null : tls,
       clock,
       logger,
       limits: this.#limits,
@@ -138,51 +195,58 @@ export class Frontend implements Service {
       readBuffer: this.#readBuffer,
       traffic: { toClients: this.#toClients, toUpstream: this.#toUpstream },
       intercept: (relay: Relay) =>
-        new StatementInterceptor({ relay, control, logger, intercepted: () => this.#counts.statements++ }),
+        new StatementInterceptor({
+          relay,
+          control,
+          info,
+          logger,
+          clock,
+          intercepted: () => this.#counts.statements++,
+          held: (durationMs) => (this.#counts.heldMs += durationMs),
+        }),
+      admit: (session, client, parameters) => this.#admission.client(session, client, isLocal, parameters),
+      secured: (session, hasSucceeded) => {
+        if (hasSucceeded) this.#encrypted.add(session);
+        else this.#admission.count('tls_handshake');
+      },
+      authenticationFailed: () => this.#counts.authenticationsFailed++,
       cancelled: (packet, key) => this.#cancel(packet, key),
       keyed: (session, key) => this.#register(session, key),
-      connected: (durationMs) => (this.#counts.connectMs += durationMs),
+      connected: (durationMs, link) => this.#connected(durationMs, link !== null),
       ended: (session) => this.#forget(session),
     };
   }
 
-  #cancel(packet: Buffer, key: Buffer): void {
+  #connected(durationMs: number, succeeded: boolean): void {
+    if (succeeded) {
+      this.#counts.connects++;
+      this.#counts.connectMs += durationMs;
+    } else this.#counts.connectFailures++;
+  }
+
+  async #cancel(packet: Buffer, key: Buffer): Promise<void> {
     this.#counts.cancels++;
-    this.#keys.get(key.toString('hex'))?.cancel();
-    const { upstream, clock, logger } = this.#options;
-    forwardCancel(upstream, packet, this.#limits.upstreamConnectTimeoutMs, clock, logger);
+    const session = this.#keys.get(key.toString('hex'));
+    session?.cancel();
+    const { upstream, logger } = this.#options;
+    await forwardCancel({ upstream, session: session?.whereabouts ?? null, packet, logger });
   }
 
   #register(session: Session, key: Buffer): void {
     const name = key.toString('hex');
+    const former = this.#keyOf.get(session);
+    if (former !== undefined && this.#keys.get(former) === session) this.#keys.delete(former);
     this.#keys.set(name, session);
     this.#keyOf.set(session, name);
   }
 
   #forget(session: Session): void {
     this.#sessions.delete(session);
+    this.#encrypted.delete(session);
+    this.#admission.gone(session);
     const key = this.#keyOf.get(session);
     this.#keyOf.delete(session);
     if (key !== undefined && this.#keys.get(key) === session) this.#keys.delete(key);
     this.#onSessionEnd?.();
   }
-}
-
-function listening(server: Server, address: Address): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(
-      'path' in address ? { path: address.path } : { host: address.host, port: address.port, backlog: 1024 },
-      () => {
-        server.off('error', reject);
-        resolve();
-      },
-    );
-  });
-}
-
-function boundAddress(server: Server, asked: Address): Address {
-  if ('path' in asked) return asked;
-  const { address, port } = server.address() as AddressInfo;
-  return { host: address, port };
 }

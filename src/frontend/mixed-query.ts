@@ -1,6 +1,5 @@
-import type { Logger } from '../base/logger.ts';
 import { PgError } from '../postgres/sqlstate.ts';
-import { decodeReport, writeReport, type ReportFields } from '../wire/backend-messages.ts';
+import { decodeCommandComplete, decodeReport, writeReport, type ReportFields } from '../wire/backend-messages.ts';
 import { ACTION, actions } from '../wire/framer.ts';
 import { writeCopyFail, writeQuery } from '../wire/frontend-messages.ts';
 import { BACKEND, STATUS } from '../wire/message-type.ts';
@@ -9,32 +8,43 @@ import { Lexer } from '../sql/lexer.ts';
 import type { SourceSpan } from '../sql/split.ts';
 import { byteOffset, characterCount, encodeText } from './client-encoding.ts';
 import { errorResponse } from './error-response.ts';
+import { answerNotices } from './answer.ts';
 import { preventInTransaction } from './execute-command.ts';
 import { failQuery } from './failing.ts';
+import type { Interception } from './interception.ts';
+import type { OwnNames } from './own-names.ts';
 import { SessionEndedError, type Dialogue, type Relay } from './relay.ts';
+import { SimpleQuestioner } from './question.ts';
+import type { StagedTransaction } from './staged-transaction.ts';
 import type { OurText, TextSettings, TypedStatement } from './statement.ts';
+import { PASS_NOTHING, runOutcome, runUnseen } from './unseen-query.ts';
 
 /*
   A Query message of several statements is one transaction in Postgres, and here: BEGIN (unless a block is open), each
   statement of the client's in a Query of its own, ours in their places, COMMIT. Of what frames them, the client sees the
   last ReadyForQuery alone.
+
+  Unlike there, an error of syntax in a statement of the client's is told when its turn comes, behind the results of those
+  before it: the server has no way to read a text without running it. All is rolled back as there.
 */
 
 /** Answers such a message, its ReadyForQuery included. Raises what is wrong before anything has been sent. */
 export async function runMixed(
-  relay: Relay,
-  logger: Logger,
+  interception: Interception,
   { text, statements }: OurText,
   bytes: Buffer,
   ours: ReadonlyMap<number, TypedStatement>,
   run: (statement: TypedStatement) => Promise<void>,
 ): Promise<void> {
+  const { relay, logger } = interception;
   requireExact(text, bytes, relay);
-  for (const { command } of ours.values()) preventInTransaction(command, true);
+  for (const { command } of ours.values()) {
+    if (command.kind !== 'deallocate') preventInTransaction(command, true);
+  }
   for (const { span, isOurs } of statements) if (!isOurs) preventControl(text, span, relay);
 
   const isInBlock = relay.status === STATUS.inBlock;
-  if (!isInBlock) await frame(relay, 'BEGIN', SWALLOW_ALL);
+  if (!isInBlock) await runUnseen(relay, 'BEGIN', PASS_NOTHING);
   let failure: Buffer | null = null;
   try {
     for (const [i, { span }] of statements.entries()) {
@@ -43,7 +53,7 @@ export async function runMixed(
         await run(statement);
         continue;
       }
-      failure = await runSpan(relay, text, span, bytes);
+      failure = await runSpan(interception, text, span, bytes);
       if (failure) break;
     }
   } catch (error) {
@@ -51,48 +61,70 @@ export async function runMixed(
     failure = errorResponse(error, relay.clientEncoding, logger);
   }
   if (failure) await relay.answer(failure);
-  await end(relay, isInBlock, failure !== null);
+  await end(interception, isInBlock, failure !== null);
 }
 
 /** Ends the transaction, or leaves the block as it has to be; the ReadyForQuery of that is the client's. */
-async function end(relay: Relay, isInBlock: boolean, hasFailed: boolean): Promise<void> {
-  if (!isInBlock) await frame(relay, hasFailed ? 'ROLLBACK' : 'COMMIT', SWALLOW_COMPLETE);
+async function end(interception: Interception, isInBlock: boolean, hasFailed: boolean): Promise<void> {
+  const { relay } = interception;
+  if (!isInBlock) await runOutcome(interception, hasFailed ? 'ROLLBACK' : 'COMMIT');
   else if (hasFailed && relay.status === STATUS.inBlock) await failQuery(relay);
-  else await frame(relay, '', SWALLOW_COMPLETE);
+  else await runOutcome(interception, '');
   relay.due.endGroup();
 }
 
-const SWALLOW_ALL = actions(ACTION.take, [
-  [ACTION.forward, 'A'],
-  [ACTION.tee, 'S'],
-]);
-
-/** A COMMIT may fail, and a ROLLBACK warn. */
-const SWALLOW_COMPLETE = actions(ACTION.take, [
-  [ACTION.forward, 'AEN'],
-  [ACTION.tee, 'SZ'],
-]);
-
-async function frame(relay: Relay, statement: string, passing: typeof SWALLOW_ALL): Promise<void> {
-  const writer = new Writer();
-  writeQuery(writer, Buffer.from(statement));
-  const dialogue: Dialogue = { actions: passing, took: (type) => type === BACKEND.readyForQuery };
-  await relay.converse(writer.finish(), dialogue);
-}
-
 /** Runs a statement of the client's; its answers pass. Returns the ErrorResponse where it failed. */
-async function runSpan(relay: Relay, text: string, span: SourceSpan, bytes: Buffer): Promise<Buffer | null> {
+async function runSpan(
+  { relay, names, staged, runner }: Interception,
+  text: string,
+  span: SourceSpan,
+  bytes: Buffer,
+): Promise<Buffer | null> {
   const from = byteOffset(text, span.start, relay.clientEncoding);
   const to = from + byteOffset(text.slice(span.start), span.end - span.start, relay.clientEncoding);
   const writer = new Writer();
   writeQuery(writer, bytes.subarray(from, to));
-  const dialogue = new SpanDialogue(relay);
+  const dialogue = new SpanDialogue(relay, names, staged);
+  await staged.refresh(new SimpleQuestioner(relay));
   await relay.converse(writer.finish(), dialogue);
+  const isOver = staged.hasCommitted || (staged.isOpen && relay.status === STATUS.idle);
+  if (isOver) await answerNotices(relay, { notices: await runner.endStaged() });
+  if (dialogue.complete) await relay.answer(dialogue.complete);
   return dialogue.error ? placedError(dialogue.error, characterCount(text, span.start)) : null;
 }
 
+/**
+ * A Query of the client's alone, of several statements, while changes are staged: one by one, since one of them may be
+ * a ROLLBACK TO SAVEPOINT, and what it leaves must be known before another commits it. What comes behind the end of the
+ * transaction is a transaction of its own, as it is in Postgres.
+ */
+export async function runSpans(
+  interception: Interception,
+  text: string,
+  spans: readonly SourceSpan[],
+  bytes: Buffer,
+): Promise<void> {
+  const { relay, staged } = interception;
+  for (const [i, span] of spans.entries()) {
+    const failure = await runSpan(interception, text, span, bytes);
+    if (failure) {
+      await relay.answer(failure);
+      break;
+    }
+    const next = spans[i + 1];
+    if (staged.isOpen || next === undefined) continue;
+    const writer = new Writer();
+    writeQuery(writer, bytes.subarray(byteOffset(text, next.start, relay.clientEncoding)));
+    relay.send(writer.finish());
+    await relay.answered();
+    return;
+  }
+  await runOutcome(interception, '');
+  relay.due.endGroup();
+}
+
 const SPAN = actions(ACTION.forward, [
-  [ACTION.take, 'EZ'],
+  [ACTION.take, 'EZC'],
   [ACTION.tee, 'SG'],
 ]);
 
@@ -100,13 +132,25 @@ class SpanDialogue implements Dialogue {
   readonly actions = SPAN;
   error: ReportFields | null = null;
   readonly #relay: Relay;
+  /** Its CommandComplete, for the client. */
+  complete: Buffer | null = null;
+  readonly #names: OwnNames;
+  readonly #staged: StagedTransaction;
 
-  constructor(relay: Relay) {
+  constructor(relay: Relay, names: OwnNames, staged: StagedTransaction) {
     this.#relay = relay;
+    this.#staged = staged;
+    this.#names = names;
   }
 
   took(type: number, message: Buffer): boolean {
     if (type === BACKEND.errorResponse) this.error = decodeReport(message);
+    if (type === BACKEND.commandComplete) {
+      const tag = decodeCommandComplete(message);
+      this.complete = Buffer.from(message);
+      this.#names.completed(tag);
+      this.#staged.completed(tag);
+    }
     if (type === BACKEND.copyInResponse) {
       // What the client sends now stands behind this message, which has more to do.
       const writer = new Writer();

@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { WRITTEN, writeDirectly } from './direct-write.ts';
 import { READ_BYTES } from './sockets.ts';
 
 /** Views of up to this length are kept for the next chunk of the same length. */
@@ -32,6 +34,12 @@ export interface Traffic {
   bytes: number;
 }
 
+/**
+ * What becomes of a socket that takes nothing any more. One that reads on gives what it has said before it closed, such
+ * as a server's last words; its end then comes as it would have.
+ */
+type AtFailure = 'ends' | 'reads on';
+
 /** The way out to one socket. */
 export class Outlet {
   /** More waits to be written than should: nothing more is to be read for this socket until it has drained. */
@@ -39,11 +47,23 @@ export class Outlet {
   readonly #socket: Socket;
   readonly #staging: Staging;
   readonly #traffic: Traffic;
+  /** TLS keeps what it is given until it has been encrypted and sent: a shared buffer would never come back. */
+  readonly #isEncrypted: boolean;
+  /** Direct writes that the kernel has not taken whole: at most one, since the stream takes what comes behind it. */
+  #pending = 0;
+  readonly #onWritten = (succeeded: boolean): void => {
+    this.#pending--;
+    if (!succeeded) this.#failed();
+  };
+  readonly #atFailure: AtFailure;
+  #hasFailed = false;
 
-  constructor(socket: Socket, staging: Staging, traffic: Traffic, onDrain: () => void) {
+  constructor(socket: Socket, staging: Staging, traffic: Traffic, atFailure: AtFailure, onDrain: () => void) {
+    this.#atFailure = atFailure;
     this.#socket = socket;
     this.#staging = staging;
     this.#traffic = traffic;
+    this.#isEncrypted = socket instanceof TLSSocket;
     socket.on('drain', () => {
       this.isCongested = false;
       onDrain();
@@ -53,19 +73,35 @@ export class Outlet {
   /** Writes a copy: the bytes remain the caller's. */
   send(bytes: Buffer, start: number, end: number): void {
     const socket = this.#socket;
-    if (socket.writableLength > 0 || end - start > READ_BYTES) {
+    if (this.#isEncrypted || this.#pending > 0 || socket.writableLength > 0 || end - start > READ_BYTES) {
       this.sendOwned(Buffer.from(bytes.subarray(start, end)));
       return;
     }
-    this.sendOwned(this.#staging.copy(bytes, start, end));
-    if (socket.writableLength > 0) this.#staging.surrender();
+    if (!socket.writable || this.#hasFailed) return;
+    const copy = this.#staging.copy(bytes, start, end);
+    const outcome = writeDirectly(socket, copy, this.#onWritten);
+    if (outcome === WRITTEN.refused) {
+      this.sendOwned(copy);
+      if (socket.writableLength > 0) this.#staging.surrender();
+      return;
+    }
+    if (outcome === WRITTEN.failed) return this.#failed();
+    this.#traffic.bytes += end - start;
+    if (outcome === WRITTEN.done) return;
+    this.#pending++;
+    this.#staging.surrender();
   }
 
   /** Writes the bytes themselves: they must not change any more. */
   sendOwned(bytes: Buffer): void {
     const socket = this.#socket;
-    if (!socket.writable) return;
+    if (!socket.writable || this.#hasFailed) return;
     this.#traffic.bytes += bytes.length;
     if (!socket.write(bytes)) this.isCongested = true;
+  }
+
+  #failed(): void {
+    this.#hasFailed = true;
+    if (this.#atFailure === 'ends') this.#socket.destroy();
   }
 }

@@ -1,5 +1,3 @@
-import { must } from '../base/assert.ts';
-import { PgError } from '../postgres/sqlstate.ts';
 import { decodeDataRow, decodeReport, type ReportFields } from '../wire/backend-messages.ts';
 import { ACTION, actions } from '../wire/framer.ts';
 import { writeBind, writeClose, writeEmpty, writeExecute, writeParse, writeQuery } from '../wire/frontend-messages.ts';
@@ -30,6 +28,11 @@ export class UpstreamError extends Error {
     // Positions in a text that the client has never seen.
     this.fields = new Map([...fields].filter(([letter]) => !'Ppq'.includes(letter)));
   }
+}
+
+/** What came in answer to a question is not what was asked for: whatever the upstream is, it is no matter for an assertion. */
+export function senseless(): Error {
+  return new Error('the upstream answered a question of ours with something else');
 }
 
 const TAKE_ALL = actions(ACTION.take, [
@@ -130,17 +133,4 @@ class Answer implements Dialogue {
     if (this.#text === null) return null;
     return JSON.parse(Buffer.from(this.#text, 'hex').toString('utf8'));
   }
-}
-
-/** A string constant in ASCII alone, whatever `standard_conforming_strings` and the client's encoding are. */
-export function asciiLiteral(text: string): string {
-  let escaped = '';
-  for (const character of text) {
-    const code = must(character.codePointAt(0), 'a character');
-    if (code === 0) throw new PgError('syntax_error', 'a name cannot contain a zero byte');
-    if (character === "'" || character === '\\') escaped += `\\${character}`;
-    else if (code >= 0x20 && code < 0x7f) escaped += character;
-    else escaped += `\\U${code.toString(16).padStart(8, '0')}`;
-  }
-  return `E'${escaped}'`;
 }

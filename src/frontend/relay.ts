@@ -7,55 +7,24 @@ import {
   decodeParameterStatus,
   decodeReadyForQuery,
 } from '../wire/backend-messages.ts';
-import { ACTION, actions, Framer, type Actions, type FrameSink } from '../wire/framer.ts';
+import { ACTION, Framer, type Actions, type FrameSink } from '../wire/framer.ts';
 import { BACKEND, FRONTEND, STATUS } from '../wire/message-type.ts';
 import { AnswersDue } from './answers-due.ts';
 import { Backlog } from './backlog.ts';
 import { Outlet, type Staging, type Traffic } from './outlet.ts';
-
-/** The client's messages: those that are looked at whole, and those that the upstream will answer. */
-const FROM_CLIENT = actions(ACTION.forward, [
-  [ACTION.ask, 'QP'],
-  [ACTION.note, 'BDECSFcf'],
-]);
-/** The same while statements or portals of ours exist, which these may name. */
-const FROM_CLIENT_NAMED = actions(ACTION.forward, [
-  [ACTION.ask, 'QPBDEC'],
-  [ACTION.note, 'SFcf'],
-]);
-/** The same after an error of ours: as the server does, nothing is done up to the next Sync. */
-const FROM_CLIENT_SKIPPING = actions(ACTION.drop, [
-  [ACTION.ask, 'S'],
-  [ACTION.forward, 'X'],
-]);
-const FROM_UPSTREAM = actions(ACTION.forward, [
-  [ACTION.note, '123TnCIsEGW'],
-  [ACTION.tee, 'ZSKR'],
-]);
-/** The same while statements of ours exist, which some commands (by their tags) end too. */
-const FROM_UPSTREAM_NAMED = actions(ACTION.forward, [
-  [ACTION.note, '123TnIsEGW'],
-  [ACTION.tee, 'ZSKRC'],
-]);
+import {
+  FROM_CLIENT,
+  FROM_CLIENT_NAMED,
+  FROM_CLIENT_SKIPPING,
+  FROM_CLIENT_STAGING,
+  FROM_UPSTREAM,
+  FROM_UPSTREAM_ASKED,
+  FROM_UPSTREAM_NAMED,
+  FROM_UPSTREAM_STAGING,
+} from './relay-actions.ts';
+import type { Interceptor } from './steps-in.ts';
 
 const FLUSH = Buffer.from([FRONTEND.flush, 0, 0, 0, 4]);
-
-/** What the relay asks of whoever steps in for messages. Sizes and times are its own matter. */
-export interface Interceptor {
-  /**
-   * Whether the client's message is one to step in for; otherwise it passes. `whole` is false for one that is too long
-   * to be held. Called for each message of the types in FROM_CLIENT (or, by `names`, FROM_CLIENT_NAMED).
-   */
-  concerns(type: number, bytes: Buffer, start: number, end: number, whole: boolean): boolean;
-  /** Answers the message. Nothing else of the client's goes upstream meanwhile. Does not reject. */
-  handle(message: Buffer): Promise<void>;
-  /** ReadyForQuery has come from the upstream. */
-  ready(status: number): void;
-  /** A command of the client's has completed; told only while names of ours exist. */
-  completed(message: Buffer): void;
-  /** The statement of ours that runs, if any, is to end with 57014. */
-  cancel(): void;
-}
 
 /** A talk with the upstream on the client's session while the client's own messages wait. */
 export interface Dialogue {
@@ -66,9 +35,9 @@ export interface Dialogue {
 }
 
 export interface RelayEvents {
-  authenticated(): void;
   /** The process id and secret by which this session is cancelled. */
   key(key: Buffer): void;
+  hotStandby(isStandby: boolean): void;
   ready(): void;
 }
 
@@ -102,6 +71,10 @@ export class Relay {
   #isHandling = false;
   #hasNames = false;
   #isSkipping = false;
+  #asksErrors = false;
+  #isStaging = false;
+  /** What is sent in place of the ErrorResponse at which the scan has stopped. */
+  #instead: Buffer | null = null;
   #dialogue: Dialogue | null = null;
   #waiting: Waiting | null = null;
   #ended: Error | null = null;
@@ -112,8 +85,8 @@ export class Relay {
   constructor(client: Socket, upstream: Socket, staging: Staging, traffic: RelayTraffic, events: RelayEvents) {
     this.#client = client;
     this.#upstream = upstream;
-    this.#toClient = new Outlet(client, staging, traffic.toClients, () => this.#flow());
-    this.#toUpstream = new Outlet(upstream, staging, traffic.toUpstream, () => this.#flow());
+    this.#toClient = new Outlet(client, staging, traffic.toClients, 'ends', () => this.#flow());
+    this.#toUpstream = new Outlet(upstream, staging, traffic.toUpstream, 'reads on', () => this.#flow());
     this.#fromClient = new Framer(FROM_CLIENT, this.#clientSink());
     this.#fromUpstream = new Framer(FROM_UPSTREAM, this.#upstreamSink());
     this.#events = events;
@@ -132,7 +105,12 @@ export class Relay {
 
   /** Whether nothing is going on: no answer due, no statement of ours, no transaction. */
   get isIdle(): boolean {
-    return this.due.isSettled && !this.#isHandling && this.status === STATUS.idle;
+    return this.due.isSettled && !this.#isHandling && this.status === STATUS.idle && this.isBetween;
+  }
+
+  /** Whether the client may be told something: it has had whole messages of the upstream's, and it is known that it has. */
+  get isBetween(): boolean {
+    return this.#fromUpstream.isBetween && !this.#fromUpstream.isPipe;
   }
 
   // The bytes.
@@ -150,7 +128,12 @@ export class Relay {
   }
 
   upstreamBytes(bytes: Buffer, length: number): void {
-    this.#fromUpstream.scan(bytes, 0, length);
+    let at = this.#fromUpstream.scan(bytes, 0, length);
+    while (this.#instead) {
+      this.#toClient.sendOwned(this.#instead);
+      this.#instead = null;
+      at = this.#fromUpstream.scan(bytes, at, length);
+    }
     if (this.#fromUpstream.isPipe && !this.#fromClient.isPipe) this.#upstreamLost();
     if (this.#waiting) this.#wake();
     if (this.#upstreamPaused || this.#clientPaused || this.#toClient.isCongested) this.#flow();
@@ -168,6 +151,7 @@ export class Relay {
   end(error: Error): void {
     if (this.#ended) return;
     this.#ended = error;
+    this.#interceptor?.ended();
     const waiting = this.#waiting;
     this.#waiting = null;
     this.#dialogue = null;
@@ -178,6 +162,7 @@ export class Relay {
 
   /** Whether names of ours exist: messages that may name them are to be shown too. */
   set hasNames(exist: boolean) {
+    if (exist === this.#hasNames) return;
     this.#hasNames = exist;
     this.#setActions();
   }
@@ -188,10 +173,29 @@ export class Relay {
     this.#setActions();
   }
 
-  /** Resolves once the upstream owes nothing: the turn is ours. */
-  async settled(): Promise<void> {
+  /** Whether `failed` is asked about the upstream's errors. */
+  set asksErrors(ask: boolean) {
+    this.#asksErrors = ask;
+    this.#setActions();
+  }
+
+  /** Whether changes are staged: the client's messages are all shown, one by one, and `holds` is asked. */
+  set isStaging(isStaging: boolean) {
+    this.#isStaging = isStaging;
+    this.#setActions();
+  }
+
+  /** Resolves once the upstream owes nothing, or reads COPY data. */
+  async answered(): Promise<void> {
     if (!this.due.isSettled && this.due.isGroupOpen) this.#toUpstream.sendOwned(FLUSH);
-    await this.#until(() => this.due.isSettled && this.#fromUpstream.isBetween);
+    await this.#until(() => this.#isSettled || this.due.isCopyIn);
+  }
+
+  /** Resolves once the upstream owes nothing: the turn is ours. With false where it waits for a password first. */
+  async settled(): Promise<boolean> {
+    if (!this.due.isSettled && this.due.isGroupOpen) this.#toUpstream.sendOwned(FLUSH);
+    await this.#until(() => this.#isSettled || this.due.isAwaitingPassword);
+    return this.due.isSettled;
   }
 
   /** Sends the client bytes of ours, and resolves when it may be sent more. The turn must be ours. */
@@ -224,18 +228,24 @@ export class Relay {
 
   // Inside.
 
+  get #isSettled(): boolean {
+    return this.due.isSettled && this.#fromUpstream.isBetween;
+  }
+
   #clientSink(): FrameSink {
     return {
       forward: (bytes, start, end) => this.#toUpstream.send(bytes, start, end),
       noted: (type) => this.due.sent(type),
       message: (type, bytes, start, end, whole) => {
         if (this.#interceptor?.concerns(type, bytes, start, end, whole)) {
-          this.#stopped = Buffer.from(bytes.subarray(start, end));
+          // Of one that is not whole, the rest is to come.
+          if (whole) this.#stopped = Buffer.from(bytes.subarray(start, end));
           return false;
         }
         this.due.sent(type);
         return true;
       },
+      passing: (type, bytes, start, end) => this.#interceptor?.passing(type, bytes, start, end),
     };
   }
 
@@ -246,22 +256,24 @@ export class Relay {
         if (type === BACKEND.copyBothResponse) this.pipe();
         else this.due.answered(type);
       },
-      message: (type, bytes, start, end) => {
+      message: (type, bytes, start, end, whole) => {
         try {
-          this.#upstreamMessage(type, bytes, start, end);
+          this.#upstreamMessage(type, bytes, start, end, whole);
         } catch (error) {
           // What cannot be read of an upstream is not to be relied on any further.
           if (!(error instanceof PgError)) throw error;
           this.#upstream.destroy();
         }
-        return true;
+        return this.#instead === null;
       },
+      passing: () => undefined,
     };
   }
 
-  #upstreamMessage(type: number, bytes: Buffer, start: number, end: number): void {
+  #upstreamMessage(type: number, bytes: Buffer, start: number, end: number, whole: boolean): void {
+    const isTaken = this.#fromUpstream.actions[type] === ACTION.take;
     if (type === BACKEND.readyForQuery) {
-      this.status = decodeReadyForQuery(bytes.subarray(start, end));
+      this.status = decodeReadyForQuery(bytes, start, end);
       if (!this.#dialogue) this.due.ready();
       this.#interceptor?.ready(this.status);
       this.#events.ready();
@@ -270,14 +282,20 @@ export class Relay {
     } else if (type === BACKEND.backendKeyData) {
       this.#events.key(decodeBackendKey(bytes.subarray(start, end)));
     } else if (type === BACKEND.authentication) {
-      if (decodeAuthentication(bytes.subarray(start, end)) === 0) this.#events.authenticated();
+      this.due.authentication(decodeAuthentication(bytes.subarray(start, end)));
     } else if (type === BACKEND.commandComplete && !this.#dialogue) {
       this.due.answered(type);
       this.#interceptor?.completed(bytes.subarray(start, end));
+    } else if (type === BACKEND.errorResponse && !this.#dialogue) {
+      this.due.answered(type);
+      if (whole) this.#instead = this.#interceptor?.failed(bytes.subarray(start, end)) ?? null;
     }
-    if (this.#dialogue?.took(type, bytes.subarray(start, end))) {
+    if (this.#dialogue) {
+      if (!this.#dialogue.took(type, bytes.subarray(start, end))) return;
       this.#dialogue = null;
       this.#setActions();
+    } else if (isTaken && !this.#interceptor?.holds(type, bytes.subarray(start, end))) {
+      this.#toClient.send(bytes, start, end);
     }
   }
 
@@ -289,14 +307,18 @@ export class Relay {
 
   #setActions(): void {
     const byNames = this.#hasNames ? FROM_CLIENT_NAMED : FROM_CLIENT;
-    this.#fromClient.actions = this.#isSkipping ? FROM_CLIENT_SKIPPING : byNames;
-    this.#fromUpstream.actions = this.#dialogue?.actions ?? (this.#hasNames ? FROM_UPSTREAM_NAMED : FROM_UPSTREAM);
+    const unskipped = this.#isStaging ? FROM_CLIENT_STAGING : byNames;
+    this.#fromClient.actions = this.#isSkipping ? FROM_CLIENT_SKIPPING : unskipped;
+    const unasked = this.#hasNames ? FROM_UPSTREAM_NAMED : FROM_UPSTREAM;
+    const unstaged = this.#asksErrors ? FROM_UPSTREAM_ASKED : unasked;
+    this.#fromUpstream.actions = this.#dialogue?.actions ?? (this.#isStaging ? FROM_UPSTREAM_STAGING : unstaged);
   }
 
   #parameter(message: Buffer): void {
     const { name, value } = decodeParameterStatus(message);
     if (name === 'standard_conforming_strings') this.standardConformingStrings = value !== 'off';
     else if (name === 'client_encoding') this.clientEncoding = value;
+    else if (name === 'in_hot_standby') this.#events.hotStandby(value === 'on');
   }
 
   #handle(): void {
@@ -322,6 +344,7 @@ export class Relay {
 
   /** Reads from each side only as long as the other takes it. */
   #flow(): void {
+    if (this.#ended) return;
     const pauseClient = this.#toUpstream.isCongested || this.#backlog.isFull || this.due.isFull;
     if (pauseClient !== this.#clientPaused) {
       this.#clientPaused = pauseClient;

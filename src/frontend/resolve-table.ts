@@ -1,8 +1,11 @@
+import { nearest } from '../base/nearest.ts';
 import type { StreamTable } from '../model/stream.ts';
-import { qualify, quoteIdentifier } from '../postgres/identifier.ts';
+import { asciiLiteral, qualify, quoteIdentifier } from '../postgres/identifier.ts';
 import { PgError } from '../postgres/sqlstate.ts';
 import type { QualifiedName } from '../sql/command.ts';
-import { asciiLiteral, type Questioner } from './question.ts';
+import { describeFlaw, isFlawFor, TABLE_FACTS, type TableFacts } from '../upstream/table-facts.ts';
+import { ADMIN_ROLE, isMemberQuestion } from './privileges.ts';
+import { senseless, type Questioner } from './question.ts';
 
 /** The table of a CREATE as the client's own session sees it, and who asks. */
 export interface ResolvedTable {
@@ -12,20 +15,7 @@ export interface ResolvedTable {
   readonly role: string;
 }
 
-/** The role whose members may create and change every stream, where there is one. */
-export const ADMIN_ROLE = 'cdc_admin';
-
-interface Row {
-  readonly oid: number;
-  readonly schema: string;
-  readonly name: string;
-  readonly kind: string;
-  readonly persistence: string;
-  readonly is_partition: boolean;
-  readonly is_system: boolean;
-  readonly replica_identity: string;
-  readonly has_identity_index: boolean;
-  readonly key: readonly string[] | null;
+interface Row extends TableFacts {
   readonly may_select: boolean;
   readonly is_owner: boolean;
   readonly is_admin: boolean | null;
@@ -35,52 +25,71 @@ interface Row {
 
 /**
  * Resolves the name by the client's search path and privileges. Raises 42P01, 42809 for what is no ordinary or partitioned table, 42501 for lack of SELECT, ownership or
- * `cdc_admin`, 55000 for a table whose updates and deletes could not be told apart.
+ * `cdc_admin`, 55000 for a table that cannot be published without harm (`Flaw`) to a stream; `insertsOnly`: that takes nothing
+ * but inserts.
  */
-export async function resolveTable(name: QualifiedName, questioner: Questioner): Promise<ResolvedTable> {
+export async function resolveTable(
+  name: QualifiedName,
+  insertsOnly: boolean,
+  questioner: Questioner,
+): Promise<ResolvedTable> {
   const written = name.schema === null ? quoteIdentifier(name.name) : qualify(name.schema, name.name);
   const row = (await questioner.ask(tableQuestion(written))) as Row | null;
   if (row === null) {
     const shown = name.schema === null ? name.name : `${name.schema}.${name.name}`;
-    throw new PgError('undefined_table', `relation "${shown}" does not exist`, { position: name.position });
+    const near = nearest(name.name, await tableNames(name.schema, questioner));
+    const hint = near === null ? undefined : `did you mean "${near}"?`;
+    throw new PgError('undefined_table', `relation "${shown}" does not exist`, { hint, position: name.position });
   }
+  const named = [row.schema, row.name, row.database, row.role];
+  if (typeof row.oid !== 'number' || named.some((each) => typeof each !== 'string')) throw senseless();
   checkKind(row, name.position);
   checkPrivileges(row);
-  checkReplicaIdentity(row, name.position);
+  checkFlaw(row, insertsOnly, name.position);
   return {
-    table: { oid: row.oid, schema: row.schema, name: row.name, keyColumns: row.key ?? [] },
+    table: { oid: row.oid, schema: row.schema, name: row.name, keyColumns: row.key ?? [], columns: null, where: null },
     database: row.database,
     role: row.role,
   };
 }
 
+/** The OID of what the name means to the client's session, or null. */
+export async function resolveName(name: QualifiedName, questioner: Questioner): Promise<number | null> {
+  const written = name.schema === null ? quoteIdentifier(name.name) : qualify(name.schema, name.name);
+  const oid = await questioner.ask(
+    `pg_catalog.to_json(CAST(CAST(pg_catalog.to_regclass(${asciiLiteral(written)}) AS pg_catalog.oid) AS pg_catalog.int8))`,
+  );
+  return typeof oid === 'number' ? oid : null;
+}
+
+/** Tables that may be meant where a name is wrong: of the schema, or of the search path. */
+async function tableNames(schema: string | null, questioner: Questioner): Promise<readonly string[]> {
+  const isMeant =
+    schema === null
+      ? 'pg_catalog.pg_table_is_visible(c.oid)'
+      : `n.nspname OPERATOR(pg_catalog.=) ${asciiLiteral(schema)}`;
+  const names = await questioner.ask(`(SELECT pg_catalog.json_agg(t.relname) FROM (
+    SELECT c.relname FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE c.relkind OPERATOR(pg_catalog.=) ANY (CAST('{r,p}' AS "char"[])) AND NOT c.relispartition
+      AND n.nspname OPERATOR(pg_catalog.<>) 'pg_catalog' AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'
+      AND ${isMeant}
+    LIMIT ${MAX_CANDIDATES}) AS t)`);
+  return Array.isArray(names) ? names.filter((each) => typeof each === 'string') : [];
+}
+
+const MAX_CANDIDATES = 1_000;
+
 /** A JSON object, or null where there is no such relation. Everything is qualified: see `Questioner.ask`. */
 function tableQuestion(written: string): string {
   return `(
-SELECT pg_catalog.json_build_object(
-  'oid', CAST(c.oid AS pg_catalog.int8), 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
-  'persistence', c.relpersistence, 'is_partition', c.relispartition, 'replica_identity', c.relreplident,
-  'is_system', n.nspname OPERATOR(pg_catalog.=) 'pg_catalog' OR n.nspname OPERATOR(pg_catalog.=) 'information_schema',
-  'has_identity_index', EXISTS (SELECT FROM pg_catalog.pg_index i
-    WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisreplident),
-  'key', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.place)
-    FROM pg_catalog.pg_index i
-    CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(CAST(i.indkey AS pg_catalog.int2[]))) WITH ORDINALITY AS k(number, place)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) k.number
-    WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisprimary
-      AND k.place OPERATOR(pg_catalog.<=) CAST(i.indnkeyatts AS pg_catalog.int8)),
+SELECT pg_catalog.json_build_object(${TABLE_FACTS},
   'may_select', pg_catalog.has_table_privilege(c.oid, 'SELECT'),
   'is_owner', pg_catalog.pg_has_role(c.relowner, 'USAGE'),
-  'is_admin', (${isAdminQuestion()}),
+  'is_admin', (${isMemberQuestion(ADMIN_ROLE)}),
   'database', pg_catalog.current_database(), 'role', current_user)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 WHERE c.oid OPERATOR(pg_catalog.=) CAST(pg_catalog.to_regclass(${asciiLiteral(written)}) AS pg_catalog.oid))`;
-}
-
-/** A query of one boolean, or of no row where the role does not exist. */
-export function isAdminQuestion(): string {
-  return `SELECT pg_catalog.pg_has_role(r.oid, 'USAGE') FROM pg_catalog.pg_roles r
-    WHERE r.rolname OPERATOR(pg_catalog.=) '${ADMIN_ROLE}'`;
 }
 
 const KINDS: Readonly<Record<string, string>> = {
@@ -120,21 +129,8 @@ function checkPrivileges(row: Row): void {
   });
 }
 
-/** https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-REPLICA-IDENTITY */
-function checkReplicaIdentity(row: Row, position: number): void {
-  const isUsable =
-    row.replica_identity === 'f' ||
-    (row.replica_identity === 'd' && row.key !== null) ||
-    (row.replica_identity === 'i' && row.has_identity_index);
-  if (isUsable) return;
-  const table = qualify(row.schema, row.name);
-  const statement =
-    row.key === null
-      ? `ALTER TABLE ${table} ADD PRIMARY KEY (…); or, without a key, ALTER TABLE ${table} REPLICA IDENTITY FULL;`
-      : `ALTER TABLE ${table} REPLICA IDENTITY DEFAULT;`;
-  throw new PgError('object_not_in_prerequisite_state', `table "${row.name}" has no replica identity`, {
-    detail: 'Its updates and deletes would be refused by Postgres while it is published.',
-    hint: statement,
-    position,
-  });
+function checkFlaw({ flaw }: Row, insertsOnly: boolean, position: number): void {
+  if (!isFlawFor(flaw, insertsOnly)) return;
+  const { message, detail, hint } = describeFlaw(flaw);
+  throw new PgError('object_not_in_prerequisite_state', message, { detail, hint, position });
 }

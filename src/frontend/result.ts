@@ -4,14 +4,14 @@ import type { Field, Format } from '../wire/backend-messages.ts';
 import { encodeText } from './client-encoding.ts';
 
 /** A column's type, of those that results of ours have. */
-export type ColumnType = 'text' | 'int4' | 'int8' | 'float8' | 'bool' | 'timestamptz';
+export type ColumnType = 'text' | 'int4' | 'int8' | 'float8' | 'bool' | 'timestamptz' | 'jsonb';
 
 export interface Column {
   readonly name: string;
   readonly type: ColumnType;
 }
 
-/** text: string; int4, int8, float8: number; bool: boolean; timestamptz: number, milliseconds since 1970. */
+/** text, jsonb: string; int4, int8, float8: number; bool: boolean; timestamptz: number, milliseconds since 1970. */
 export type Value = string | number | boolean | null;
 
 /** What a statement of ours answers. */
@@ -30,6 +30,7 @@ const TYPE_BYTES: Readonly<Record<ColumnType, number>> = {
   float8: 8,
   bool: 1,
   timestamptz: 8,
+  jsonb: -1,
 };
 
 export function fieldOf({ name, type }: Column, format: Format): Field {
@@ -40,11 +41,18 @@ export function fieldOf({ name, type }: Column, format: Format): Field {
 export function encodeValue(value: Value, type: ColumnType, format: Format, encoding: string): Buffer | null {
   if (value === null) return null;
   if (type === 'text') return encodeText(String(value), encoding);
+  if (type === 'jsonb') {
+    const text = encodeText(String(value), encoding);
+    return format === 1 ? Buffer.concat([JSONB_VERSION, text]) : text;
+  }
   if (format === 1) return BINARY[type](Number(value));
   return Buffer.from(TEXT[type](Number(value)), 'latin1');
 }
 
-const TEXT: Readonly<Record<Exclude<ColumnType, 'text'>, (value: number) => string>> = {
+/** `jsonb_send`: a version, then the text. */
+const JSONB_VERSION = Buffer.of(1);
+
+const TEXT: Readonly<Record<Exclude<ColumnType, 'text' | 'jsonb'>, (value: number) => string>> = {
   int4: (value) => String(value),
   int8: (value) => BigInt(Math.round(value)).toString(),
   float8: float8Text,
@@ -56,7 +64,7 @@ const TEXT: Readonly<Record<Exclude<ColumnType, 'text'>, (value: number) => stri
 const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
 
 // The formats of the types' `…send` functions: https://www.postgresql.org/docs/current/protocol-overview.html#PROTOCOL-FORMAT-CODES
-const BINARY: Readonly<Record<Exclude<ColumnType, 'text'>, (value: number) => Buffer>> = {
+const BINARY: Readonly<Record<Exclude<ColumnType, 'text' | 'jsonb'>, (value: number) => Buffer>> = {
   int4: (value) => fixed(4, (bytes) => bytes.writeInt32BE(value)),
   int8: (value) => fixed(8, (bytes) => bytes.writeBigInt64BE(BigInt(Math.round(value)))),
   float8: (value) => fixed(8, (bytes) => bytes.writeDoubleBE(value)),

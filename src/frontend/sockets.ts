@@ -1,4 +1,4 @@
-import { connect, Socket, type OnReadOpts } from 'node:net';
+import { Socket, type OnReadOpts } from 'node:net';
 
 /** Where to listen, or where an upstream listens: TCP, or a unix socket's path. */
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -32,9 +32,9 @@ export function adopt(accepted: Socket, buffer: Buffer, onBytes: OnBytes): Socke
   return new Socket({ ...options(buffer, onBytes), handle } as ConstructorParameters<typeof Socket>[0]);
 }
 
-/** Begins to connect; 'connect' or 'error' follows. */
-export function dial(address: Address, buffer: Buffer, onBytes: OnBytes): Socket {
-  return connect({ ...address, ...options(buffer, onBytes), noDelay: true });
+/** Has the kernel ask whether the other side is still there, once nothing has come for so long; 0 leaves it at its own. */
+export function keepAlive(socket: Socket, idleMs: number): void {
+  socket.setKeepAlive(idleMs > 0, idleMs);
 }
 
 function options(

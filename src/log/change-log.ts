@@ -1,9 +1,10 @@
 import Database from 'better-sqlite3';
+import type { BackfillOf } from '../model/backfill.ts';
 import type { Position, SourceIdentity } from '../model/change.ts';
 import type { Lsn } from '../postgres/lsn.ts';
 import { HEADER_COLUMNS, headerToRow, rowToHeader, type HeaderRow } from './chunk-rows.ts';
 import { openAtEnd } from './chunk-end.ts';
-import type { ChunkHeader, ChunkRelation, OpenTransaction } from './chunk.ts';
+import type { ChunkHeader, ChunkRelation, CommitMark, OpenTransaction } from './chunk.ts';
 import { prepareForWriting } from './schema.ts';
 
 /** A relation that a chunk to be appended names. */
@@ -20,7 +21,10 @@ export interface ChunkDraft {
   readonly last: Position | null;
   readonly confirmLsn: Lsn;
   readonly firstCommitMicros: bigint | null;
+  /** The last transaction that ends in the chunk; null where none does. */
+  readonly lastCommit: CommitMark | null;
   readonly relations: readonly DraftRelation[];
+  readonly backfill?: BackfillOf | null;
   readonly changes: number;
   readonly data: Buffer;
 }
@@ -52,6 +56,8 @@ const TRIM_CHUNKS = 64;
 const FREE_PAGES_KEPT = 2_048;
 /** Pages that one `trimBefore` gives back at most. */
 const VACUUM_PAGES = 64;
+/** Of the newest chunks, whether they are there still or not: a server sends again what came after its last checkpoint. */
+const COMMIT_MARKS_KEPT = 20_000;
 
 interface NewestRelation {
   readonly version: number;
@@ -68,6 +74,7 @@ export class ChangeLog {
   readonly #commit: Database.Statement;
   readonly #insertChunk: Database.Statement;
   readonly #insertRelation: Database.Statement;
+  readonly #insertMark: Database.Statement;
   #newestRelations: Map<number, NewestRelation>;
   #firstId: number;
   #lastId: number;
@@ -83,6 +90,9 @@ export class ChangeLog {
       `INSERT INTO chunk (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`,
     );
     this.#insertRelation = db.prepare('INSERT INTO relation (oid, message) VALUES (?, ?)');
+    this.#insertMark = db.prepare(
+      'INSERT OR IGNORE INTO commit_mark (commit_lsn, commit_micros, xid) VALUES (?, ?, ?)',
+    );
     this.#newestRelations = new Map();
     this.#firstId = 0;
     this.#lastId = 0;
@@ -151,13 +161,65 @@ export class ChangeLog {
       confirmLsn: draft.confirmLsn,
       firstCommitMicros: draft.firstCommitMicros,
       relations,
+      backfill: draft.backfill ?? null,
       changes: draft.changes,
       bytes: draft.data.length,
     };
     this.#insertChunk.run(...headerToRow(header), draft.data);
+    const { lastCommit } = draft;
+    if (lastCommit !== null) {
+      this.#insertMark.run(lastCommit.commitLsn, lastCommit.commitTimeMicros, lastCommit.xid);
+    }
     this.#lastId = header.id;
     if (this.#firstId === 0) this.#firstId = header.id;
     return { header, relationMessages };
+  }
+
+  /** How far each backfill is, by its id; as whoever saved it wrote it. */
+  backfills(): ReadonlyMap<string, string> {
+    const rows = this.#db.prepare('SELECT id, state FROM backfill ORDER BY id').all() as {
+      id: string;
+      state: string;
+    }[];
+    return new Map(rows.map(({ id, state }) => [id, state]));
+  }
+
+  /** Becomes durable with the chunks that were appended before, or at once where there are none. */
+  saveBackfill(id: string, state: string): void {
+    this.#db
+      .prepare('INSERT INTO backfill VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state')
+      .run(id, state);
+  }
+
+  removeBackfill(id: string): void {
+    this.#db.prepare('DELETE FROM backfill WHERE id = ?').run(id);
+  }
+
+  /** How the publication had its tables when that was last looked at, as whoever saved it wrote it; null: never. */
+  published(): string | null {
+    return (this.#db.prepare('SELECT published FROM source').get() as { published: string | null }).published;
+  }
+
+  /** Becomes durable with the chunks that were appended before, or at once where there are none. */
+  savePublished(state: string): void {
+    this.#db.prepare('UPDATE source SET published = ?').run(state);
+  }
+
+  /** Gaps that are still to be dealt with, by their ids; as whoever saved them wrote them. */
+  gaps(): ReadonlyMap<string, string> {
+    const rows = this.#db.prepare('SELECT id, state FROM gap ORDER BY rowid').all() as { id: string; state: string }[];
+    return new Map(rows.map(({ id, state }) => [id, state]));
+  }
+
+  /** Becomes durable with the chunks that were appended before, or at once where there are none. */
+  saveGap(id: string, state: string): void {
+    this.#db
+      .prepare('INSERT INTO gap VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state')
+      .run(id, state);
+  }
+
+  removeGap(id: string): void {
+    this.#db.prepare('DELETE FROM gap WHERE id = ?').run(id);
   }
 
   /** Makes everything appended durable; nothing of it is there if this throws. */
@@ -199,6 +261,33 @@ export class ChangeLog {
     this.#db.prepare('UPDATE source SET system_id = ?, database_oid = ?').run(systemId, databaseOid);
   }
 
+  /** The server's timeline when it was last streamed from; null before. */
+  timeline(): number | null {
+    return (this.#db.prepare('SELECT timeline FROM source').get() as { timeline: number | null }).timeline;
+  }
+
+  /** Null: whatever the server is on when it is streamed from next. */
+  setTimeline(timeline: number | null): void {
+    if (timeline !== this.timeline()) this.#db.prepare('UPDATE source SET timeline = ?').run(timeline);
+  }
+
+  /**
+   * Transactions that the log has, or had, with a commit from `from` on and before `to`, ascending: not all of them, but
+   * the last. Null where there is no knowledge of any.
+   */
+  commitMarks(from: Lsn, to: Lsn): CommitMark[] | null {
+    if (this.#db.prepare('SELECT 1 FROM commit_mark LIMIT 1').get() === undefined) return null;
+    const rows = this.#db
+      .prepare('SELECT * FROM commit_mark WHERE commit_lsn >= ? AND commit_lsn < ? ORDER BY commit_lsn')
+      .safeIntegers()
+      .all(from, to) as { commit_lsn: bigint; commit_micros: bigint; xid: bigint }[];
+    return rows.map((row) => ({
+      commitLsn: row.commit_lsn,
+      commitTimeMicros: row.commit_micros,
+      xid: Number(row.xid),
+    }));
+  }
+
   /**
    * Removes chunks before `chunkId`, a bounded number of them, and gives some free space back to the file system.
    * Returns how many it removed: fewer than were asked for means that there is more to do.
@@ -211,6 +300,12 @@ export class ChangeLog {
     if (this.#firstId > 0 && until > this.#firstId) {
       removed = this.#db.prepare('DELETE FROM chunk WHERE id < ?').run(until).changes;
       this.#firstId = until;
+      this.#db
+        .prepare(
+          `DELETE FROM commit_mark WHERE commit_lsn <
+             (SELECT commit_lsn FROM commit_mark ORDER BY commit_lsn DESC LIMIT 1 OFFSET ${COMMIT_MARKS_KEPT})`,
+        )
+        .run();
     }
     const free = this.#db.pragma('freelist_count', { simple: true }) as number;
     const excess = Math.min(free - FREE_PAGES_KEPT, VACUUM_PAGES);
@@ -226,7 +321,11 @@ export class ChangeLog {
         this.#db.exec(`
           DELETE FROM chunk;
           DELETE FROM relation;
-          UPDATE source SET system_id = NULL, database_oid = NULL, confirm_lsn = 0;
+          DELETE FROM commit_mark;
+          DELETE FROM backfill;
+          DELETE FROM gap;
+          UPDATE source SET system_id = NULL, database_oid = NULL, timeline = NULL, confirm_lsn = 0,
+            published = NULL;
         `);
       })
       .immediate();

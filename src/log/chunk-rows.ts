@@ -1,3 +1,4 @@
+import type { BackfillOf } from '../model/backfill.ts';
 import type { Position } from '../model/change.ts';
 import type { ChunkHeader, ChunkRelation, OpenTransaction } from './chunk.ts';
 
@@ -27,6 +28,11 @@ export type HeaderRow = Record<Exclude<(typeof HEADER_COLUMNS)[number], 'relatio
 
 type RelationTuple = [oid: number, version: number | null, changes: number];
 
+/** A column more would stand behind the blob, and reading headers would read it all. */
+type StoredRelations =
+  | readonly RelationTuple[]
+  | { readonly backfill: BackfillOf; readonly relations: readonly RelationTuple[] };
+
 /** LSNs and times go as bigints: SQLite's integers are 64 bits wide and signed, and no WAL reaches 2^63. */
 export function headerToRow(header: ChunkHeader): unknown[] {
   const { open, last } = header;
@@ -44,24 +50,23 @@ export function headerToRow(header: ChunkHeader): unknown[] {
     last?.ordinal ?? null,
     header.confirmLsn,
     header.firstCommitMicros,
-    JSON.stringify(relations),
+    JSON.stringify(header.backfill === null ? relations : { backfill: header.backfill, relations }),
     header.changes,
     header.bytes,
   ];
 }
 
 export function rowToHeader(row: HeaderRow): ChunkHeader {
+  const stored = JSON.parse(row.relations) as StoredRelations;
+  const [backfill, relations] = 'backfill' in stored ? [stored.backfill, stored.relations] : [null, stored];
   return {
     id: Number(row.id),
     open: openOf(row),
     last: lastOf(row),
     confirmLsn: row.confirm_lsn ?? 0n,
     firstCommitMicros: row.first_commit_micros,
-    relations: (JSON.parse(row.relations) as RelationTuple[]).map(([oid, version, changes]): ChunkRelation => ({
-      oid,
-      version,
-      changes,
-    })),
+    relations: relations.map(([oid, version, changes]): ChunkRelation => ({ oid, version, changes })),
+    backfill,
     changes: Number(row.changes),
     bytes: Number(row.bytes),
   };

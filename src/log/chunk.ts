@@ -1,3 +1,4 @@
+import type { BackfillOf } from '../model/backfill.ts';
 import type { Position } from '../model/change.ts';
 import type { Lsn } from '../postgres/lsn.ts';
 
@@ -20,6 +21,14 @@ export interface OpenTransaction {
   readonly lastOrdinal: number;
 }
 
+/** What tells one committed transaction from any other, also from one of another history at the same place. */
+export interface CommitMark {
+  readonly commitLsn: Lsn;
+  /** Microseconds since 1970-01-01 UTC. */
+  readonly commitTimeMicros: bigint;
+  readonly xid: number;
+}
+
 /** A relation that a chunk's changes name, with the definition that holds where the chunk begins. */
 export interface ChunkRelation {
   readonly oid: number;
@@ -40,6 +49,8 @@ export interface ChunkHeader {
   /** Commit time of the chunk's first change, microseconds since 1970; null where it has no change. */
   readonly firstCommitMicros: bigint | null;
   readonly relations: readonly ChunkRelation[];
+  /** Whose backfill has read the rows, which are for that stream alone; null: changes, as they came. */
+  readonly backfill: BackfillOf | null;
   readonly changes: number;
   readonly bytes: number;
 }

@@ -20,6 +20,7 @@ export class LogReader {
   readonly #bounds: Database.Statement;
   readonly #position: Database.Statement;
   readonly #relation: Database.Statement;
+  readonly #firstCommit: Database.Statement;
   readonly #relations = new Map<number, Buffer>();
 
   private constructor(db: Database.Database) {
@@ -30,6 +31,12 @@ export class LogReader {
     this.#bounds = db.prepare('SELECT min(id) AS first, max(id) AS last FROM chunk');
     this.#position = db
       .prepare('SELECT last_commit_lsn, last_lsn, last_ordinal FROM chunk WHERE id = ?')
+      .safeIntegers();
+    this.#firstCommit = db
+      .prepare(
+        `SELECT id, first_commit_micros AS micros FROM chunk
+          WHERE id >= ? AND first_commit_micros IS NOT NULL ORDER BY id LIMIT 1`,
+      )
       .safeIntegers();
     this.#relation = db.prepare('SELECT message FROM relation WHERE version = ?');
   }
@@ -83,6 +90,24 @@ export class LogReader {
         const middle = Math.floor((low + high) / 2);
         if (this.#endsAfter(middle, position, startLsn)) high = middle;
         else low = middle + 1;
+      }
+      return low > ends.last ? null : low;
+    })();
+  }
+
+  /** The first chunk whose first change committed at or after `micros` (since 1970); null where there is none. */
+  firstChunkAt(micros: bigint): number | null {
+    return this.#db.transaction(() => {
+      const ends = this.#ends();
+      let low = ends.first;
+      let high = ends.last + 1;
+      if (ends.last === 0) return null;
+      while (low < high) {
+        const middle = Math.floor((low + high) / 2);
+        // Some chunks have no change: the next that has one speaks for them.
+        const next = this.#firstCommit.get(middle) as { id: bigint; micros: bigint } | undefined;
+        if (next === undefined || next.micros >= micros) high = middle;
+        else low = Number(next.id) + 1;
       }
       return low > ends.last ? null : low;
     })();

@@ -1,4 +1,5 @@
-import type { Database } from 'better-sqlite3';
+import { existsSync } from 'node:fs';
+import SqliteDatabase, { type Database } from 'better-sqlite3';
 
 /** The file that holds the log, inside the data directory. */
 export const LOG_FILE = 'log.db';
@@ -67,6 +68,27 @@ const MIGRATIONS: readonly string[] = [
     data BLOB NOT NULL
   ) STRICT;
   `,
+  `
+  ALTER TABLE source ADD COLUMN timeline INTEGER;
+
+  -- The last transaction that each chunk ends, longer than the chunk itself: what a server sends again is compared with it.
+  CREATE TABLE commit_mark (
+    commit_lsn INTEGER PRIMARY KEY,
+    commit_micros INTEGER NOT NULL,
+    xid INTEGER NOT NULL
+  ) STRICT;
+  `,
+  `
+  -- JSON: what the backfill is, and how far; saved with the chunk that has the rows.
+  CREATE TABLE backfill (id TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT;
+  `,
+  `
+  -- JSON: how the publication had each table when it was last found whole, and up to which LSN that is known.
+  ALTER TABLE source ADD COLUMN published TEXT;
+
+  -- JSON: a gap of some tables that has no place in the log yet, or of whose place nobody else has been told.
+  CREATE TABLE gap (id TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT;
+  `,
 ];
 
 /** The log's file was written by a newer walhook, or by something else. */
@@ -89,6 +111,22 @@ export function prepareForWriting(db: Database): void {
   db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   limitCache(db);
   migrate(db);
+}
+
+/** What is wrong with a SQLite file; null: nothing. Undefined where there is no such file. */
+export function checkFile(path: string): string | null | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    const db = new SqliteDatabase(path, { readonly: true });
+    try {
+      const found = db.pragma('quick_check(1)', { simple: true }) as string;
+      return found === 'ok' ? null : found;
+    } finally {
+      db.close();
+    }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 function migrate(db: Database): void {

@@ -23,4 +23,6 @@ export interface SourceIdentity {
   /** `IDENTIFY_SYSTEM`'s systemid: a 64-bit number in decimal. */
   readonly systemId: string;
   readonly databaseOid: number;
+  /** How often its history was found to be another than the one captured before; absent: never. */
+  readonly epoch?: number;
 }

@@ -1,3 +1,6 @@
+import { must } from '../base/assert.ts';
+import { PgError } from './sqlstate.ts';
+
 /**
  * Names as Postgres writes and folds them.
  * https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS
@@ -30,6 +33,19 @@ export function qualify(schema: string, name: string): string {
 export function quoteLiteral(text: string): string {
   const quoted = text.replaceAll("'", "''");
   return text.includes('\\') ? `E'${quoted.replaceAll('\\', '\\\\')}'` : `'${quoted}'`;
+}
+
+/** A string constant in ASCII alone, whatever `standard_conforming_strings` and the client's encoding are. */
+export function asciiLiteral(text: string): string {
+  let escaped = '';
+  for (const character of text) {
+    const code = must(character.codePointAt(0), 'a character');
+    if (code === 0) throw new PgError('syntax_error', 'a name cannot contain a zero byte');
+    if (character === "'" || character === '\\') escaped += `\\${character}`;
+    else if (code >= 0x20 && code < 0x7f) escaped += character;
+    else escaped += `\\U${code.toString(16).padStart(8, '0')}`;
+  }
+  return `E'${escaped}'`;
 }
 
 /** Reserved key words, and those reserved except as function or type names (PostgreSQL 18, appendix C). */

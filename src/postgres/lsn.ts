@@ -16,5 +16,10 @@ export function parseLsn(text: string): Lsn | null {
 
 /** As Postgres prints it. */
 export function formatLsn(lsn: Lsn): string {
-  return `${(lsn >> 32n).toString(16).toUpperCase()}/${(lsn & 0xffff_ffffn).toString(16).toUpperCase()}`;
+  // Halves of 32 bits are numbers, whose text costs a part of a bigint's.
+  return `${hex(Number(lsn >> 32n))}/${hex(Number(lsn & 0xffff_ffffn))}`;
+}
+
+function hex(half: number): string {
+  return half.toString(16).toUpperCase();
 }

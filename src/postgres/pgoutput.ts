@@ -17,6 +17,7 @@ import type { Lsn } from './lsn.ts';
   Update    => 'U' Int32(oid) [('K' | 'O') tuple] 'N' tuple
   Delete    => 'D' Int32(oid) ('K' | 'O') tuple
   Truncate  => 'T' Int32(n) Int8(1: CASCADE, 2: RESTART IDENTITY) Int32(oid)*
+  Message   => 'M' Int8(1: transactional) Int64(LSN) String(prefix) Int32(n) Byten(content)
   tuple     => Int16(n) ('n' | 'u' | 't' Int32(length) bytes)*     n: null, u: unchanged TOAST, t: text
 
   Times are microseconds since 2000-01-01 UTC. A message that is not the last of its callback (Relation, Type) carries
@@ -123,6 +124,27 @@ export function readRelation(data: Buffer, offset: number, end: number): Relatio
   }
   // pg_catalog is sent as the empty string.
   return { oid, schema: schema === '' ? 'pg_catalog' : schema, name, replicaIdentity, columns };
+}
+
+export interface EmittedMessage {
+  readonly isTransactional: boolean;
+  readonly prefix: string;
+  /** A view. */
+  readonly content: Buffer;
+}
+
+/** What `pg_logical_emit_message` wrote. Throws `PgoutputError` where the bytes are no Message that ends at `end`. */
+export function readMessage(data: Buffer, offset: number, end: number): EmittedMessage {
+  const start = offset + 10;
+  const zero = data.indexOf(0, start);
+  if (zero === -1 || zero + 5 > end) throw new PgoutputError('a Message message ends early');
+  const length = data.readUInt32BE(zero + 1);
+  if (zero + 5 + length !== end) throw new PgoutputError('a Message message with an impossible length');
+  return {
+    isTransactional: (data.readUInt8(offset + 1) & 1) === 1,
+    prefix: data.toString('utf8', start, zero),
+    content: data.subarray(zero + 5, end),
+  };
 }
 
 /** Bytes that are no pgoutput. */

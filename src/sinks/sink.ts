@@ -1,16 +1,46 @@
+import type { EventOperation } from '../model/stream.ts';
+
+/** One of a batch's messages, for sinks that send each by itself. An event is one, or several where its envelope wants it. */
+export interface SinkRecord {
+  /** The event's. */
+  readonly id: string;
+  /** The event's place in the batch. */
+  readonly event: number;
+  readonly operation: EventOperation;
+  readonly schema: string;
+  readonly table: string;
+  /** Of the change, as Postgres writes it. */
+  readonly lsn: string;
+  /** JSON; null: the event has none. */
+  readonly key: Buffer | null;
+  /** JSON; null: the row of the key is gone, which is all that is said. */
+  readonly value: Buffer | null;
+  /** Records of one text keep their order. Null: those of one key do. */
+  readonly order: string | null;
+}
+
 /** One request to a receiver. */
 export interface SinkBatch {
   /** The same on every attempt of the same events. */
   readonly requestId: string;
   readonly body: Buffer;
+  /** The same one by one, for a sink that `takesRecords`. */
+  readonly records?: readonly SinkRecord[];
+  /** The body's media type. */
+  readonly contentType: string;
   readonly events: number;
   /** 1 for the first. */
   readonly attempt: number;
+  /** The id of the dead letter that the first event's key had right before it; absent or null: there is none. */
+  readonly gap?: string | null;
+  /** Its events are sent again although newer ones of their keys may have arrived. */
+  readonly isReplay?: boolean;
   readonly stream: string;
   /** Where every event is of one table. */
   readonly table: { readonly schema: string; readonly name: string } | null;
+  /** What `path_template` came to for all of its events, percent-encoded; empty where there is none. */
+  readonly path: string;
 }
-
 /**
  * What became of an attempt. A value and never an exception: what it means for the events is decided by its class.
  *
@@ -23,25 +53,46 @@ export interface SinkBatch {
  * - `cancelled`: given up from our side; counts as no attempt
  */
 export type Outcome =
-  | { readonly class: 'ok'; readonly status: number; readonly failed: readonly string[] }
-  | {
-      readonly class: 'rejected' | 'misconfigured' | 'overloaded' | 'transient' | 'gone';
-      /** Null where no answer came. */
-      readonly status: number | null;
-      /** A short constant: `http_500`, `connection_refused`, `timeout`, … */
-      readonly code: string;
-      /** For people; without secrets, and without the URL's query. */
-      readonly reason: string;
-      /** The least wait that the receiver asked for. */
-      readonly retryAfterMs: number | null;
-    }
+  | { readonly class: 'ok'; readonly status: number | null; readonly failed: readonly string[] }
+  | FailureOutcome
   | { readonly class: 'cancelled' };
 
-export type FailureClass = Exclude<Outcome['class'], 'ok' | 'cancelled'>;
+export interface FailureOutcome {
+  readonly class: 'rejected' | 'misconfigured' | 'overloaded' | 'transient' | 'gone';
+  /** Null where no answer came, and where answers have no number. */
+  readonly status: number | null;
+  /** A short constant: `http_500`, `connection_refused`, `timeout`, … */
+  readonly code: string;
+  /** For people; without secrets, and without the URL's query. */
+  readonly reason: string;
+  /** The least wait that the receiver asked for. */
+  readonly retryAfterMs: number | null;
+  /** The beginning of the answer's body, for people. May hold anything that the receiver says. */
+  readonly excerpt?: string;
+}
+
+export type FailureClass = FailureOutcome['class'];
+
+export interface SourceTable {
+  readonly schema: string;
+  readonly name: string;
+}
 
 /** Where events go. `send` never rejects. */
 export interface Sink {
+  /**
+   * Why it cannot send anything at all, for people: a secret that cannot be had, say. While there is one, nobody is to call
+   * `send`. Null or absent: it can.
+   */
+  readonly problem?: string | null;
+  /** Events go one by one with their keys, and not as one body. */
+  readonly takesRecords?: boolean;
   send(batch: SinkBatch, signal: AbortSignal): Promise<Outcome>;
+  /**
+   * Whether events would be taken, without sending one: where a test event would be a stranger among the others. Absent: one
+   * is sent. `tables`: whose events are to be taken.
+   */
+  probe?(tables: readonly SourceTable[], signal: AbortSignal): Promise<Outcome>;
   /** Ends what is still under way and frees the connections. */
   close(): Promise<void>;
 }

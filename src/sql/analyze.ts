@@ -1,160 +1,257 @@
-import { MAX_NAME_BYTES } from '../postgres/identifier.ts';
-import { PgError } from '../postgres/sqlstate.ts';
-import type { Destination, StreamOptions } from '../model/stream.ts';
-import type { CreateStream, Literal, Name, Option, Parameter, Statement } from './ast.ts';
-import type { Command } from './command.ts';
-import { defaultOptions, setOption } from './options.ts';
-
-/** Values of `$1`, `$2`, … in text form. */
-type Parameters = readonly (string | null)[];
-
-/** Longer ones are refused by common servers. */
-const MAX_URL_LENGTH = 8192;
+import { NO_CHANGES, type OptionChanges } from '../model/option-changes.ts';
+import { MAX_SECRET_BYTES, SecretValue } from '../model/secret.ts';
+import { parseLsn, type Lsn } from '../postgres/lsn.ts';
+import type * as ast from './ast.ts';
+import {
+  analyzeCreateStream,
+  analyzeDestination,
+  analyzeTransform,
+  refuseNotYet,
+  tableRequest,
+} from './analyze-create.ts';
+import { changedOptions, endpointOptions, resetOptions } from './analyze-options.ts';
+import type {
+  Command,
+  EndpointActionCommand,
+  ReplayRange,
+  RoleRequest,
+  StreamActionCommand,
+  TestTargetCommand,
+} from './command.ts';
+import { isDefining } from './defining.ts';
+import { isRefusal, readIntervalMs } from './option-types.ts';
+import { checkedName, checkedTable, invalid, type Parameters, Values } from './values.ts';
 
 /**
  * What the statement asks for, typed and with every default filled in. Looks nothing up. Errors are `PgError` with a
  * position: 42P02 a parameter without value, 22023 a NULL or a value that its place does not take, 42622 a name longer than
  * Postgres's names, 0A000 what is understood but not supported.
  */
-export function analyze(statement: Statement, parameters: Parameters): Command {
+export function analyze(statement: ast.Statement, parameters: Parameters): Command {
+  const values = new Values(parameters);
+  return isDefining(statement) ? analyzeDefining(statement, values) : analyzeAsking(statement, values);
+}
+
+function analyzeDefining(statement: ast.DefiningStatement, values: Values): Command {
   switch (statement.kind) {
     case 'create-stream':
-      return analyzeCreate(statement, parameters);
-    case 'alter-stream':
-      return { kind: 'alter-stream', name: checkedName(statement.name), action: statement.action };
+      return analyzeCreateStream(statement, values);
+    case 'alter-stream': {
+      const name = statement.name === null ? null : checkedName(statement.name);
+      return { kind: statement.kind, name, action: analyzeAction(statement.action, values) };
+    }
     case 'drop-streams':
-      return { kind: 'drop-stream', names: statement.names.map(checkedName), ifExists: statement.ifExists };
+    case 'drop-endpoints':
+    case 'drop-secrets':
+      return { kind: statement.kind, names: statement.names.map(checkedName), ifExists: statement.ifExists };
+    case 'create-endpoint': {
+      const { kind, orReplace, ifNotExists, url, options } = statement;
+      const name = checkedName(statement.name);
+      return { kind, orReplace, ifNotExists, name, url: values.url(url), options: endpointOptions(options, values) };
+    }
+    case 'alter-endpoint':
+      return {
+        kind: statement.kind,
+        name: checkedName(statement.name),
+        action: analyzeEndpointAction(statement.action, values),
+      };
+    case 'create-secret':
+    case 'alter-secret':
+      return analyzeSecret(statement, values);
+    case 'comment-on-stream':
+      return {
+        kind: statement.kind,
+        name: checkedName(statement.name),
+        comment: values.textOrNull(statement.comment),
+      };
+  }
+}
+
+/** The statements that change no definition. */
+function analyzeAsking(statement: ast.AskingStatement, values: Values): Command {
+  switch (statement.kind) {
+    case 'explain-create-stream':
+      return { kind: statement.kind, create: analyzeCreateStream(statement.create, values) };
     case 'show-streams':
-      return { kind: 'show-streams' };
+      return { kind: statement.kind, like: values.textOrNull(statement.like) };
+    case 'show-deliveries':
+    case 'show-dead-letters': {
+      const stream = statement.stream === null ? null : checkedName(statement.stream);
+      return { kind: statement.kind, stream, limit: values.limit(statement.limit) };
+    }
+    case 'test':
+      return { kind: statement.kind, target: analyzeTarget(statement.target, values) };
+    case 'peek-stream':
+      return { kind: statement.kind, name: checkedName(statement.name), limit: values.limit(statement.limit) };
+    case 'backfill-stream':
+      return {
+        kind: statement.kind,
+        name: checkedName(statement.name),
+        table: statement.table === null ? null : checkedTable(statement.table),
+        where: statement.where === null ? null : values.predicate(statement.where),
+      };
+    case 'replay-stream':
+      return { kind: statement.kind, name: checkedName(statement.name), from: analyzeReplay(statement.from, values) };
+    case 'retry-dead-letters':
+    case 'discard-dead-letters': {
+      const id = statement.id === null ? null : nonEmpty(statement.id, 'a dead letter’s id', values);
+      return { kind: statement.kind, stream: checkedName(statement.stream), id };
+    }
+    case 'cancel-backfill':
     case 'show-stream-status':
-      return { kind: 'show-stream-status', name: checkedName(statement.name) };
+    case 'show-stream-tables':
+    case 'show-stream-options':
+    case 'show-stream-history':
+    case 'show-create-stream':
+    case 'show-create-endpoint':
+      return { kind: statement.kind, name: checkedName(statement.name) };
+    case 'show-endpoints':
+    case 'show-secrets':
+    case 'show-slots':
+    case 'show-settings':
+    case 'show-version':
+    case 'check':
+      return { kind: statement.kind };
   }
 }
 
-/** How many parameters a Bind must bring: the highest `$n` that occurs. */
-export function parameterCount(statement: Statement): number {
-  if (statement.kind !== 'create-stream') return 0;
-  const { name, destination, options } = statement;
-  const places = [
-    name,
-    ...(destination.kind === 'webhook' ? [destination.url] : [destination.brokers, destination.topic]),
-    ...options.map((option) => option.value),
-  ];
-  let highest = 0;
-  for (const place of places) {
-    if (place !== null && 'kind' in place && place.kind === 'parameter') highest = Math.max(highest, place.index);
+function analyzeAction(action: ast.StreamAction, values: Values): StreamActionCommand {
+  switch (action.kind) {
+    case 'pause':
+    case 'resume':
+    case 'restart':
+    case 'reset-circuit':
+      return { kind: action.kind };
+    case 'set-options':
+    case 'reset-options':
+    case 'rename':
+    case 'owner':
+      return analyzeCommonAction(action, values);
+    case 'add-tables':
+      return { kind: action.kind, items: action.items.map((item) => tableRequest(item, values)) };
+    case 'drop-tables':
+      return { kind: action.kind, tables: action.tables.map(checkedTable) };
+    case 'set-destination':
+      return { kind: action.kind, destination: analyzeDestination(action.destination, values) };
+    case 'set-format':
+      refuseNotYet('FORMAT', action.format);
+      return { kind: action.kind, format: action.format.value };
+    case 'set-envelope':
+      return { kind: action.kind, envelope: action.envelope.value };
+    case 'set-when':
+      return { kind: action.kind, when: values.predicate(action.when) };
+    case 'set-transform':
+      return { kind: action.kind, transform: analyzeTransform(action.transform, values) };
+    case 'skip-event':
+      return { kind: action.kind, id: nonEmpty(action.id, 'an event’s id', values) };
   }
-  return highest;
 }
 
-function analyzeCreate(statement: CreateStream, parameters: Parameters): Command {
-  const { table, format, envelope } = statement;
-  if (format !== null && format.value !== 'json') {
-    const message = `FORMAT ${format.value.toUpperCase()} is not supported yet`;
-    throw new PgError('feature_not_supported', message, { position: format.position, hint: 'Use FORMAT JSON.' });
+type CommonAction = Extract<ast.StreamAction, { kind: 'set-options' | 'reset-options' | 'rename' | 'owner' }>;
+
+function analyzeCommonAction(
+  action: CommonAction,
+  values: Values,
+): Extract<StreamActionCommand, { kind: 'change-options' | 'rename' | 'owner' }> {
+  switch (action.kind) {
+    case 'set-options':
+      return { kind: 'change-options', changes: changedOptions(action.options, values) };
+    case 'reset-options':
+      return { kind: 'change-options', changes: resetOptions(action.names) };
+    case 'rename':
+      return { kind: action.kind, to: checkedName(action.to) };
+    case 'owner':
+      return { kind: action.kind, role: roleRequest(action.role) };
   }
-  if (envelope !== null && envelope.value !== 'native') {
-    const message = `ENVELOPE ${envelope.value.toUpperCase()} is not supported yet`;
-    throw new PgError('feature_not_supported', message, { position: envelope.position, hint: 'Use ENVELOPE NATIVE.' });
-  }
-  checkLength(table.schema ?? '', table.position);
-  checkLength(table.name, table.position);
-  return {
-    kind: 'create-stream',
-    name: streamName(statement.name, parameters),
-    ifNotExists: statement.ifNotExists,
-    table,
-    destination: analyzeDestination(statement, parameters),
-    options: analyzeOptions(statement.options, parameters),
-  };
 }
 
-function streamName(name: Name | Parameter | null, parameters: Parameters): string | null {
-  if (name === null) return null;
-  if ('text' in name) return checkedName(name);
-  const text = valueOf(name, parameters);
-  if (text === '') throw invalid('a stream name cannot be empty', name.position);
-  checkLength(text, name.position);
+function roleRequest(role: ast.Role): RoleRequest {
+  if (!('kind' in role)) return { kind: 'name', name: checkedName(role) };
+  return { kind: role.text === 'session_user' ? 'session_user' : 'current_user' };
+}
+
+function analyzeEndpointAction(action: ast.EndpointAction, values: Values): EndpointActionCommand {
+  if (action.kind !== 'set-url') return analyzeCommonAction(action, values);
+  const changes: OptionChanges = action.options.length === 0 ? NO_CHANGES : changedOptions(action.options, values);
+  return { kind: action.kind, url: values.url(action.url), changes };
+}
+
+function analyzeSecret(statement: ast.CreateSecret | ast.AlterSecret, values: Values): Command {
+  const name = checkedName(statement.name);
+  if (statement.kind === 'alter-secret') {
+    const { kind, value, keepOldFor } = statement;
+    const keepOldForMs = keepOldFor === null ? null : interval(keepOldFor, 'KEEP OLD FOR', values);
+    return { kind, name, value: secretText(value, values), keepOldForMs };
+  }
+  const { kind, ifNotExists, origin } = statement;
+  switch (origin.kind) {
+    case 'value':
+      return { kind, ifNotExists, name, source: { kind: origin.kind, value: secretText(origin.value, values) } };
+    case 'env': {
+      const variable = values.text(origin.variable);
+      if (!/^[A-Za-z_][A-Za-z0-9_]{0,254}$/.test(variable)) {
+        const detail = 'Names of environment variables are letters, digits and underscores.';
+        throw invalid('invalid name of an environment variable', origin.variable.position, detail);
+      }
+      return { kind, ifNotExists, name, source: { kind: origin.kind, variable } };
+    }
+    case 'file': {
+      const path = values.text(origin.path);
+      if (!path.startsWith('/') || path.length > MAX_PATH_LENGTH || /\p{Cc}/u.test(path)) {
+        const detail = `The path of a file is absolute, and has at most ${MAX_PATH_LENGTH} characters.`;
+        throw invalid('invalid path of a file', origin.path.position, detail);
+      }
+      return { kind, ifNotExists, name, source: { kind: origin.kind, path } };
+    }
+  }
+}
+
+const MAX_PATH_LENGTH = 4096;
+
+function secretText(literal: ast.Literal, values: Values): SecretValue {
+  const text = values.text(literal);
+  if (text === '') throw invalid('a secret cannot be empty', literal.position);
+  const value = new SecretValue(text);
+  if (value.byteLength <= MAX_SECRET_BYTES) return value;
+  throw invalid('secret too long', literal.position, `Secrets have at most ${MAX_SECRET_BYTES} bytes.`);
+}
+
+function interval(literal: ast.Literal, where: string, values: Values): number {
+  const text = values.text(literal);
+  const ms = readIntervalMs(text);
+  if (!isRefusal(ms) && ms <= MAX_INTERVAL_MS) return ms;
+  const hint = isRefusal(ms) ? (ms.hint ?? undefined) : undefined;
+  const detail = `Valid values are intervals from '0s' to '365d'.`;
+  throw invalid(`invalid value for ${where}: "${text.slice(0, 100)}"`, literal.position, detail, hint);
+}
+
+const MAX_INTERVAL_MS = 365 * 86_400_000;
+
+function nonEmpty(literal: ast.Literal, what: string, values: Values): string {
+  const text = values.text(literal);
+  if (text === '') throw invalid(`${what} cannot be empty`, literal.position);
   return text;
 }
 
-function checkedName(name: Name): string {
-  checkLength(name.text, name.position);
-  return name.text;
+function analyzeTarget(target: ast.TestTarget, values: Values): TestTargetCommand {
+  if (target.kind === 'webhook') return { kind: target.kind, url: values.url(target.url) };
+  return { kind: target.kind, name: checkedName(target.name) };
 }
 
-function checkLength(name: string, position: number): void {
-  const bytes = Buffer.byteLength(name);
-  if (bytes <= MAX_NAME_BYTES) return;
-  throw new PgError('name_too_long', `identifier too long: ${bytes} bytes`, {
-    detail: `Names have at most ${MAX_NAME_BYTES} bytes.`,
-    position,
-  });
+function analyzeReplay(from: ast.ReplayStream['from'], values: Values): ReplayRange {
+  if (from.kind === 'since') {
+    return { kind: from.kind, time: nonEmpty(from.time, 'a time', values), position: from.time.position };
+  }
+  const start = lsn(from.from, values);
+  const end = from.to === null ? null : lsn(from.to, values);
+  if (end !== null && end < start) throw invalid('TO LSN lies before FROM LSN', from.to!.position);
+  return { kind: from.kind, from: start, to: end };
 }
 
-function valueOf(literal: Literal, parameters: Parameters): string {
-  if (literal.kind === 'string') return literal.value;
-  const value = parameters[literal.index - 1];
-  if (value === undefined) {
-    throw new PgError('undefined_parameter', `there is no parameter $${literal.index}`, { position: literal.position });
-  }
-  if (value === null) throw invalid(`parameter $${literal.index} must not be null`, literal.position);
-  return value;
-}
-
-function analyzeDestination({ destination }: CreateStream, parameters: Parameters): Destination {
-  if (destination.kind === 'kafka') {
-    throw new PgError('feature_not_supported', 'TO KAFKA is not supported yet', {
-      position: destination.position,
-      hint: `Use TO WEBHOOK 'https://…'.`,
-    });
-  }
-  const url = valueOf(destination.url, parameters);
-  checkUrl(url, destination.url.position);
-  return { kind: 'webhook', url };
-}
-
-/** The URL itself is in no message: its path or query may be a credential. */
-function checkUrl(url: string, position: number): void {
-  const refuse = (detail: string, hint?: string): PgError => invalid('invalid webhook URL', position, detail, hint);
-  const valid = `A webhook URL is absolute, as in 'https://example.com/hook'.`;
-  if (url.length > MAX_URL_LENGTH) throw refuse(`The URL is longer than ${MAX_URL_LENGTH} characters.`);
-  // The parser of URLs would quietly strip them.
-  if (/[\s\p{Cc}]/u.test(url)) throw refuse('The URL contains white space or control characters.');
-  const parsed = URL.parse(url);
-  if (parsed === null) throw refuse(valid);
-  if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') {
-    throw refuse('The scheme of a webhook URL is http or https.');
-  }
-  // "http:host" and "http:/host" too are URLs to the parser.
-  if (!/^https?:\/\//i.test(url)) throw refuse(valid);
-  if (parsed.username !== '' || parsed.password !== '') {
-    const hint = `Send credentials in a header, as in WITH (headers = '{"Authorization": "…"}').`;
-    throw refuse('A webhook URL has no user name or password.', hint);
-  }
-  if (url.includes('#')) throw refuse('A webhook URL has no fragment: it would not be sent.');
-}
-
-function analyzeOptions(given: readonly Option[], parameters: Parameters): StreamOptions {
-  const options = defaultOptions();
-  let backoffPosition: number | undefined;
-  for (const { name, value } of given) {
-    const position = value?.position ?? name.position;
-    if (value === null) {
-      throw invalid(`option "${name.text}" needs a value`, position, undefined, `Write ${name.text} = value.`);
-    }
-    const text = value.kind === 'number' || value.kind === 'word' ? value.text : valueOf(value, parameters);
-    const fault = setOption(options, name.text, text);
-    if (fault !== null) throw invalid(fault.message, position, fault.detail, fault.hint);
-    if (name.text === 'initial_backoff' || name.text === 'max_backoff') backoffPosition = position;
-  }
-  if (options.initialBackoffMs > options.maxBackoffMs) {
-    const detail = `initial_backoff is ${options.initialBackoffMs} ms and max_backoff ${options.maxBackoffMs} ms.`;
-    throw invalid('initial_backoff is longer than max_backoff', backoffPosition, detail);
-  }
-  return Object.freeze(options);
-}
-
-function invalid(message: string, position: number | undefined, detail?: string, hint?: string): PgError {
-  return new PgError('invalid_parameter_value', message, { position, detail, hint });
+function lsn(literal: ast.Literal, values: Values): Lsn {
+  const text = values.text(literal);
+  const value = parseLsn(text.trim());
+  if (value !== null) return value;
+  const detail = `Valid values are positions in the log, as in '16/B374D848'.`;
+  throw invalid(`invalid LSN: "${text.slice(0, 100)}"`, literal.position, detail);
 }

@@ -1,3 +1,6 @@
+import { isHeaderName, isHeaderValue, isReservedHeader } from '../model/header-rules.ts';
+import { MAX_HEADERS_BYTES } from '../model/stream-options.ts';
+
 /*
   The types of option values. Each reader takes the value's text and gives the typed value, or what is wrong with it.
 */
@@ -17,6 +20,19 @@ export function isRefusal(value: unknown): value is Refusal {
 export function readInteger(text: string): number | Refusal {
   const trimmed = text.trim();
   return /^[+-]?[0-9]{1,15}$/.test(trimmed) ? Number(trimmed) + 0 : REFUSED;
+}
+
+/** As Postgres reads a boolean: https://www.postgresql.org/docs/current/datatype-boolean.html */
+export function readBoolean(text: string): boolean | Refusal {
+  const word = text.trim().toLowerCase();
+  if (word === '1' || word === 'on' || isPrefixOf(word, 'true') || isPrefixOf(word, 'yes')) return true;
+  const isFalse =
+    word === '0' || word === 'of' || word === 'off' || isPrefixOf(word, 'false') || isPrefixOf(word, 'no');
+  return isFalse ? false : REFUSED;
+}
+
+function isPrefixOf(word: string, whole: string): boolean {
+  return word !== '' && whole.startsWith(word);
 }
 
 const UNIT_BYTES: ReadonlyMap<string, number> = new Map([
@@ -85,15 +101,8 @@ export function readSecondsMs(text: string): number | Refusal {
     : { hint: 'Give a number of seconds.' };
 }
 
-/** Of one stream's static headers, names and values together: receivers commonly refuse heads above 8 kB. */
-const MAX_HEADERS_BYTES = 4096;
-/** https://www.rfc-editor.org/rfc/rfc9110.html#name-tokens */
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-/** What is sent as it is in every implementation: no control characters, and nothing beyond ASCII. */
-const HEADER_VALUE = /^[\t\x20-\x7e]*$/;
-/** Those that belong to the connection (RFC 9110, 7.6.1) or that delivery sets itself. */
-const OWN_HEADER =
-  /^(host|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect|content-.*|webhook-.*|idempotency-key)$/i;
+/** Besides those that nobody may set: it has an option of its own. */
+const IDEMPOTENCY_HEADER = 'idempotency-key';
 
 /** A JSON object of strings that can be sent as request headers and do not collide with those of delivery's own. */
 export function readHeaders(text: string): Readonly<Record<string, string>> | Refusal {
@@ -119,13 +128,26 @@ export function readHeaders(text: string): Readonly<Record<string, string>> | Re
   return Object.freeze(Object.fromEntries(entries) as Record<string, string>);
 }
 
+/** What is wrong with one static header, or null. */
+export function readHeader(name: string, content: string): Refusal | null {
+  const tooLong = name.length + content.length > MAX_HEADERS_BYTES;
+  const wrong = tooLong
+    ? `All headers together have at most ${MAX_HEADERS_BYTES} bytes.`
+    : headerFault(name, content, NONE);
+  return wrong === null ? null : { hint: wrong };
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
 function headerFault(name: string, content: unknown, seen: ReadonlySet<string>): string | null {
   // Never the value: it may be a credential.
   const shown = JSON.stringify(name.slice(0, 100));
-  if (!HEADER_NAME.test(name)) return `${shown} is not a header name.`;
-  if (OWN_HEADER.test(name)) return `The header ${shown} is set by the delivery itself.`;
+  if (!isHeaderName(name)) return `${shown} is not a header name.`;
+  if (isReservedHeader(name) || name.toLowerCase() === IDEMPOTENCY_HEADER) {
+    return `The header ${shown} is set by the delivery itself.`;
+  }
   if (seen.has(name.toLowerCase())) return `The header ${shown} is given twice; the case of names does not matter.`;
   if (typeof content !== 'string') return `The value of header ${shown} is not a string.`;
-  if (!HEADER_VALUE.test(content)) return `The value of header ${shown} has characters other than printable ASCII.`;
+  if (!isHeaderValue(content)) return `The value of header ${shown} has characters other than printable ASCII.`;
   return null;
 }

@@ -40,6 +40,8 @@ function expectedNames(error: GrammarError): string[] {
   // Hints teach one spelling.
   if (names.has('TO')) names.delete('INTO');
   if (names.has('ON')) names.delete('FOR');
+  // There is no use for them yet: they are taken because HeliosDB has them.
+  for (const name of ['KINESIS', 'REGION']) names.delete(name);
   // That the statement may also end is told last.
   if (names.delete(';')) names.add('the end of the statement');
   return [...names];

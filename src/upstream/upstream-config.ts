@@ -1,88 +1,59 @@
-import { readFileSync } from 'node:fs';
-import type { ConnectionOptions } from 'node:tls';
+import { parseConnectionUrl, UpstreamUrlError, type SessionAttrs, type UrlHost } from '../postgres/connection-url.ts';
+import { TlsContext } from './tls-context.ts';
 
-/** Where the upstream Postgres is and how to log in to it. */
+/** One server of the list, as it was named: a Unix socket has a path, anything else may resolve to several addresses. */
+export interface UpstreamHost {
+  /** As an error or a log line names it: host:port, or the socket's path. */
+  readonly name: string;
+  readonly target: { readonly host: string; readonly port: number } | { readonly path: string };
+}
+
+/** Where the upstream Postgres is, how to reach it and how to log in to it. */
 export interface UpstreamConfig {
-  /** A host name, an address, or the folder of a Unix socket (then it begins with a slash). */
-  readonly host: string;
-  readonly port: number;
+  /** One at least, in the order of the URL. */
+  readonly hosts: readonly UpstreamHost[];
   readonly user: string;
   readonly password: string | undefined;
   readonly database: string;
-  /** False: no TLS. */
-  readonly ssl: ConnectionOptions | false;
+  readonly tls: TlsContext;
+  readonly targetSessionAttrs: SessionAttrs;
+  readonly loadBalanceHosts: 'disable' | 'random';
+  /** For one address: from the connection to the server's first answer, or, on connections of our own, to the login. */
+  readonly connectTimeoutMs: number;
 }
 
-/** A connection URL that cannot be understood. The message never contains the URL: it may hold a password. */
-export class UpstreamUrlError extends Error {
-  override readonly name = 'UpstreamUrlError';
-}
-
-const DEFAULT_PORT = 5432;
-const PARAMETERS = new Set(['host', 'port', 'user', 'password', 'dbname', 'sslmode', 'sslrootcert']);
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Where another server may answer instead, a dead one is given up sooner. */
+const CONNECT_TIMEOUT_OF_SEVERAL_MS = 3_000;
 
 /**
- * Reads `postgres://user:password@host:port/database?sslmode=…`. A socket's folder goes into the host, percent-encoded,
- * or into `?host=`. `sslmode`: disable (the default), require (encrypted, not verified), verify-ca, verify-full; the
- * last two take `sslrootcert`. Throws `UpstreamUrlError`.
+ * Reads a connection URL, and the certificates that it names. Throws `UpstreamUrlError` with everything that is wrong.
  * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
  */
 export function parseUpstreamUrl(text: string): UpstreamConfig {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    throw new UpstreamUrlError('the upstream is no URL; it should look like postgres://user@host:5432/database');
-  }
-  if (url.protocol !== 'postgres:' && url.protocol !== 'postgresql:') {
-    throw new UpstreamUrlError('the upstream URL must begin with postgres:// or postgresql://');
-  }
-  const parameters = url.searchParams;
-  for (const name of parameters.keys()) {
-    if (!PARAMETERS.has(name)) throw new UpstreamUrlError(`unknown parameter "${name}" in the upstream URL`);
-  }
-  const part = (name: string, inUrl: string): string | undefined =>
-    parameters.get(name) ?? (inUrl === '' ? undefined : decode(inUrl));
-  const user = part('user', url.username);
-  if (user === undefined) throw new UpstreamUrlError('the upstream URL names no user');
+  const url = parseConnectionUrl(text);
+  const { connectTimeoutSeconds: seconds, targetSessionAttrs, loadBalanceHosts } = url;
+  const tls = new TlsContext(url);
+  const problem = tls.refresh();
+  if (problem !== null) throw new UpstreamUrlError([problem]);
+  const defaultMs = url.hosts.length > 1 ? CONNECT_TIMEOUT_OF_SEVERAL_MS : CONNECT_TIMEOUT_MS;
   return {
-    host: part('host', url.hostname.replace(/^\[(.*)\]$/, '$1')) ?? 'localhost',
-    port: portOf(part('port', url.port)),
-    user,
-    password: part('password', url.password),
-    database: part('dbname', url.pathname.slice(1)) ?? user,
-    ssl: sslOf(parameters.get('sslmode') ?? 'disable', parameters.get('sslrootcert')),
+    hosts: url.hosts.map(upstreamHost),
+    user: url.user,
+    password: url.password,
+    database: url.database,
+    tls,
+    targetSessionAttrs,
+    loadBalanceHosts,
+    connectTimeoutMs: seconds === null ? defaultMs : seconds * 1_000,
   };
 }
 
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw new UpstreamUrlError('malformed percent-encoding in the upstream URL');
+/** `{ host: '/tmp', port: 5432 }` is the socket `/tmp/.s.PGSQL.5432`. */
+export function upstreamHost({ host, port }: UrlHost): UpstreamHost {
+  if (host.startsWith('/')) {
+    const path = `${host}/.s.PGSQL.${port}`;
+    return { name: path, target: { path } };
   }
-}
-
-function portOf(text: string | undefined): number {
-  if (text === undefined) return DEFAULT_PORT;
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port < 1 || port > 65_535) throw new UpstreamUrlError('the upstream port is no port');
-  return port;
-}
-
-function sslOf(mode: string, rootCertificate: string | null): ConnectionOptions | false {
-  const ca = (): ConnectionOptions => (rootCertificate === null ? {} : { ca: readFileSync(rootCertificate, 'utf8') });
-  switch (mode) {
-    case 'disable':
-      return false;
-    case 'require':
-      // As libpq has it: with a root certificate at hand, require verifies like verify-ca.
-      return rootCertificate === null ? { rejectUnauthorized: false } : sslOf('verify-ca', rootCertificate);
-    case 'verify-ca':
-      return { ...ca(), checkServerIdentity: () => undefined };
-    case 'verify-full':
-      return ca();
-    default:
-      throw new UpstreamUrlError(`sslmode must be disable, require, verify-ca or verify-full, not "${mode}"`);
-  }
+  return { name: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, target: { host, port } };
 }

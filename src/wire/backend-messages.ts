@@ -1,3 +1,4 @@
+import { PgError } from '../postgres/sqlstate.ts';
 import { BACKEND } from './message-type.ts';
 import { Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
@@ -69,7 +70,7 @@ export function decodeCommandComplete(message: Buffer): string {
 
 /** ParameterDescription: Int16 n, n × Int32 type OID. */
 export function writeParameterDescription(writer: Writer, oids: readonly number[]): void {
-  writer.begin(BACKEND.parameterDescription).int16(oids.length);
+  writer.begin(BACKEND.parameterDescription).uint16(oids.length);
   for (const oid of oids) writer.uint32(oid);
   writer.end();
 }
@@ -79,8 +80,11 @@ export function writeReadyForQuery(writer: Writer, status: number): void {
   writer.begin(BACKEND.readyForQuery).uint8(status).end();
 }
 
-export function decodeReadyForQuery(message: Buffer): number {
-  return body(message).uint8();
+/** The message stands between `start` and `end`. Allocates nothing: every transaction has one. */
+export function decodeReadyForQuery(bytes: Buffer, start: number, end: number): number {
+  const at = start + HEADER_BYTES;
+  if (at >= end) throw new PgError('protocol_violation', 'insufficient data left in message');
+  return bytes[at]!;
 }
 
 /** ParseComplete, BindComplete, CloseComplete, NoData, PortalSuspended, EmptyQueryResponse: a header and nothing else. */

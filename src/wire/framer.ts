@@ -24,6 +24,9 @@ export const ACTION = {
   drop: 5,
 } as const;
 
+/** Passes as it comes, shown in pieces: the rest of a message that was too long to be asked about. */
+const WATCH = 6;
+
 /** An action for each of the 256 type bytes. */
 export type Actions = Uint8Array;
 
@@ -41,9 +44,12 @@ export function actions(
 
 /**
  * The most that is kept of one message that is split over chunks. Of a longer one `tee` and `take` show the first
- * part, and `ask` shows the first part and lets it pass whatever the answer.
+ * part, and `ask` shows the first part: if that may not pass, it is held on up to MAX_DOUBTFUL_BYTES.
  */
 export const MAX_HELD_BYTES = 1_048_576;
+
+/** The most that is kept of a message whose first part was stopped; a longer one passes all the same. */
+export const MAX_DOUBTFUL_BYTES = 16_777_216;
 
 /** Receives what a framer finds, in order. */
 export interface FrameSink {
@@ -54,9 +60,11 @@ export interface FrameSink {
   /**
    * A message, its header included; the bytes are not the receiver's to keep. `whole` is false where only the first
    * MAX_HELD_BYTES are shown. The answer counts for `ask` alone: whether it passes. Where it does not, the scan ends
-   * behind it.
+   * behind it; one that is not whole is then shown again when it is.
    */
   message(type: number, bytes: Buffer, start: number, end: number, whole: boolean): boolean;
+  /** A piece of a message that was asked about and is too long to be held: it passes, whatever is in it. */
+  passing(type: number, bytes: Buffer, start: number, end: number): void;
 }
 
 const HEADER_BYTES = 5;
@@ -149,7 +157,7 @@ export class Framer {
 
   /** Whether the bytes of the message at hand pass as they come. */
   get #passes(): boolean {
-    return this.isPipe || this.#action <= ACTION.tee;
+    return this.isPipe || this.#action <= ACTION.tee || this.#action === WATCH;
   }
 
   /** Goes through what the chunk has of a message whose bytes pass. */
@@ -158,6 +166,7 @@ export class Framer {
     const body = this.#header(bytes, start, end);
     if (this.isPipe || this.#headerSeen < HEADER_BYTES) return end;
     const at = this.#body(bytes, body, end);
+    if (this.#action === WATCH) this.#sink.passing(this.#type, bytes, body, at);
     if (this.#bodyLeft > 0) return at;
     this.#headerSeen = 0;
     if (this.#action === ACTION.note) this.#sink.noted(this.#type);
@@ -176,20 +185,33 @@ export class Framer {
     }
     if (this.#headerSeen < HEADER_BYTES) return end;
     const at = this.#body(bytes, body, end);
-    const isTooLong = this.#action === ACTION.ask && this.#bodyLeft > 0 && this.#heldBytes === MAX_HELD_BYTES;
-    if (this.#bodyLeft > 0 && !isTooLong) return at;
-    if (this.#bodyLeft === 0) this.#headerSeen = 0;
+    if (this.#action === ACTION.ask && this.#bodyLeft > 0 && this.#heldBytes === this.#held?.length) {
+      this.#tooLong(this.#held);
+      return at;
+    }
+    if (this.#bodyLeft > 0) return at;
+    this.#headerSeen = 0;
     if (this.#action === ACTION.drop) return at;
     const held = must(this.#held, 'a message that is shown has been held');
     const passes = this.#show();
     if (this.#action !== ACTION.ask) return at;
-    if (passes || isTooLong) {
-      this.#sink.forward(held, 0, this.#heldBytes);
-      this.#action = ACTION.forward;
-    } else {
-      this.#stopped = true;
-    }
+    if (passes) this.#sink.forward(held, 0, this.#heldBytes);
+    else this.#stopped = true;
     return at;
+  }
+
+  /** There is no room for what is to come of a message that is asked about. */
+  #tooLong(held: Buffer): void {
+    const passes = this.#sink.message(this.#type, held, 0, this.#heldBytes, false);
+    if (!passes && held.length < MAX_DOUBTFUL_BYTES) {
+      this.#held = Buffer.allocUnsafe(Math.min(1 + this.#length, MAX_DOUBTFUL_BYTES));
+      held.copy(this.#held);
+      return;
+    }
+    this.#held = null;
+    this.#action = WATCH;
+    this.#sink.passing(this.#type, held, 0, this.#heldBytes);
+    this.#sink.forward(held, 0, this.#heldBytes);
   }
 
   /** Reads on in the header, and prepares for the body once it is whole. */
@@ -218,7 +240,7 @@ export class Framer {
   #body(bytes: Buffer, start: number, end: number): number {
     let stop = Math.min(end, start + this.#bodyLeft);
     if (this.#held) {
-      if (this.#action === ACTION.ask) stop = Math.min(stop, start + MAX_HELD_BYTES - this.#heldBytes);
+      if (this.#action === ACTION.ask) stop = Math.min(stop, start + this.#held.length - this.#heldBytes);
       this.#heldBytes += bytes.copy(this.#held, this.#heldBytes, start, stop);
     }
     this.#bodyLeft -= stop - start;

@@ -6,6 +6,7 @@ import type { Writer } from './writer.ts';
 /*
   What a client sends, as far as walhook reads or writes it. `decode…` take a whole message with its header and raise
   08P01 for a body that is not laid out so. Names are byte for byte as Latin-1 (`Reader.name`).
+  The manual's counts are Int16; the server reads and writes them without a sign, up to 65,535 parameters.
   https://www.postgresql.org/docs/current/protocol-message-formats.html
 */
 
@@ -23,6 +24,19 @@ export function decodeQuery(message: Buffer): Buffer {
   return text;
 }
 
+/**
+ * The text of a Query or a Parse as far as a zero byte or the message's end: what there is to read even where the message is
+ * not laid out as it has to be.
+ */
+export function decodeTextLeniently(message: Buffer): Buffer {
+  const end = (from: number): number => {
+    const zero = message.indexOf(0, from);
+    return zero === -1 ? message.length : zero;
+  };
+  const start = message[0] === FRONTEND.parse ? Math.min(message.length, end(HEADER_BYTES) + 1) : HEADER_BYTES;
+  return message.subarray(start, end(start));
+}
+
 export interface Parse {
   readonly name: string;
   /** In the client's encoding. */
@@ -36,7 +50,7 @@ export function decodeParse(message: Buffer): Parse {
   const reader = body(message);
   const name = reader.name();
   const text = reader.cstringBytes();
-  const parameterTypes = Array.from({ length: count(reader) }, () => reader.uint32());
+  const parameterTypes = Array.from({ length: reader.uint16() }, () => reader.uint32());
   reader.finish();
   return { name, text, parameterTypes };
 }
@@ -60,7 +74,7 @@ export function decodeBind(message: Buffer): Bind {
   const portal = reader.name();
   const statement = reader.name();
   const parameterFormats = formats(reader);
-  const parameters = Array.from({ length: count(reader) }, () => {
+  const parameters = Array.from({ length: reader.uint16() }, () => {
     const length = reader.int32();
     return length === -1 ? null : reader.bytes(length);
   });
@@ -113,14 +127,8 @@ export function decodeExecute(message: Buffer): Execute {
   return { portal, maxRows: Math.max(0, maxRows) };
 }
 
-function count(reader: Reader): number {
-  const n = reader.int16();
-  if (n < 0) throw new PgError('protocol_violation', 'invalid message format');
-  return n;
-}
-
 function formats(reader: Reader): number[] {
-  return Array.from({ length: count(reader) }, () => reader.int16());
+  return Array.from({ length: reader.uint16() }, () => reader.int16());
 }
 
 export function writeQuery(writer: Writer, text: Uint8Array): void {
@@ -128,20 +136,20 @@ export function writeQuery(writer: Writer, text: Uint8Array): void {
 }
 
 export function writeParse(writer: Writer, { name, text, parameterTypes }: Parse): void {
-  writer.begin(FRONTEND.parse).name(name).cstringBytes(text).int16(parameterTypes.length);
+  writer.begin(FRONTEND.parse).name(name).cstringBytes(text).uint16(parameterTypes.length);
   for (const oid of parameterTypes) writer.uint32(oid);
   writer.end();
 }
 
 export function writeBind(writer: Writer, bind: Bind): void {
-  writer.begin(FRONTEND.bind).name(bind.portal).name(bind.statement).int16(bind.parameterFormats.length);
+  writer.begin(FRONTEND.bind).name(bind.portal).name(bind.statement).uint16(bind.parameterFormats.length);
   for (const format of bind.parameterFormats) writer.int16(format);
-  writer.int16(bind.parameters.length);
+  writer.uint16(bind.parameters.length);
   for (const value of bind.parameters) {
     writer.int32(value === null ? -1 : value.length);
     if (value !== null) writer.bytes(value);
   }
-  writer.int16(bind.resultFormats.length);
+  writer.uint16(bind.resultFormats.length);
   for (const format of bind.resultFormats) writer.int16(format);
   writer.end();
 }

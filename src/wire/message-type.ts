@@ -17,6 +17,8 @@ export const FRONTEND = {
   flush: letter('H'),
   functionCall: letter('F'),
   parse: letter('P'),
+  /** PasswordMessage, SASLInitialResponse, SASLResponse and GSSResponse. */
+  password: letter('p'),
   query: letter('Q'),
   sync: letter('S'),
   terminate: letter('X'),

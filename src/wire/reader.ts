@@ -27,6 +27,10 @@ export class Reader {
     return this.#bytes.readInt16BE(this.#advance(2));
   }
 
+  uint16(): number {
+    return this.#bytes.readUInt16BE(this.#advance(2));
+  }
+
   int32(): number {
     return this.#bytes.readInt32BE(this.#advance(4));
   }

@@ -42,6 +42,12 @@ export class Writer {
     return this;
   }
 
+  uint16(value: number): this {
+    const at = this.#grow(2);
+    this.#bytes.writeUInt16BE(value, at);
+    return this;
+  }
+
   int32(value: number): this {
     const at = this.#grow(4);
     this.#bytes.writeInt32BE(value, at);

@@ -20,7 +20,7 @@ import { PUBLICATION } from '../../src/capture/publication.ts';
 import { LocalPostgres } from '../../src/cli/local-postgres.ts';
 import { ChangeLog } from '../../src/log/change-log.ts';
 import { LOG_FILE } from '../../src/log/schema.ts';
-import { parseUpstreamUrl } from '../../src/upstream/upstream-config.ts';
+import { upstreamOf } from '../support/upstreams.ts';
 
 const { values: args } = parseArgs({
   options: {
@@ -84,7 +84,7 @@ async function runCapture({ server, folder }: Bench, slot: string): Promise<Run>
   let changes = 0;
   let bytes = 0;
   const capture = new Capture({
-    upstream: parseUpstreamUrl(server.url()),
+    upstream: upstreamOf(server.url()),
     slotName: slot,
     publicationName: PUBLICATION,
     log,

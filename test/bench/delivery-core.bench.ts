@@ -16,7 +16,7 @@ import { systemRandom } from '../../src/base/random.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
 import type { Chunk } from '../../src/log/chunk.ts';
 import { DeliveryStore } from '../../src/log/delivery-store.ts';
-import { AddressGuard, parseEgressAllow } from '../../src/sinks/webhook/address-guard.ts';
+import { AddressGuard, parseEgressAllow } from '../../src/sinks/address-guard.ts';
 import { WebhookSink } from '../../src/sinks/webhook/webhook-sink.ts';
 import { MemoryChunkSource, streamDefinition } from '../support/delivery-fakes.ts';
 import { ChunkWriter, insertMessage, type TestRelation } from '../support/pgoutput-frames.ts';
@@ -76,11 +76,11 @@ async function deliver(chunks: Chunk[], events: number, url: string, batch: numb
   const delivery = new Delivery({
     source: new MemoryChunkSource(chunks),
     store,
-    createSink: ({ options }) => {
+    createSink: ({ options, secrets = {} }) => {
       const sink = new WebhookSink({
         url,
-        headers: options.headers,
-        requestTimeoutMs: options.requestTimeoutMs,
+        options,
+        secrets,
         userAgent: 'walhook/0.0.0',
         guard: new AddressGuard(parseEgressAllow(['127.0.0.1'])),
         clock: systemClock,

@@ -1,9 +1,11 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { must } from '../../src/base/assert.ts';
 
-/** `walhook serve` as a process of its own, for benchmarks. */
+const ROOT = join(import.meta.dirname, '..', '..');
+
+/** `walhook serve` as a process of its own, for benchmarks: the built program, as it is installed. */
 export class WalhookChild {
   readonly #upstreamUrl: string;
   readonly #dataDir: string;
@@ -16,21 +18,26 @@ export class WalhookChild {
   }
 
   async start(): Promise<void> {
-    const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
+    execFileSync(process.execPath, [join(ROOT, 'scripts', 'build.mjs')]);
+    const main = join(ROOT, 'dist', 'main.js');
     const args = ['serve', '--listen', '127.0.0.1:0', '--http', '127.0.0.1:0', '--data-dir', this.#dataDir];
     const child = spawn(process.execPath, [main, ...args], {
       env: {
         ...process.env,
+        WALHOOK_VALIDATE: 'off',
         WALHOOK_UPSTREAM: this.#upstreamUrl,
         WALHOOK_EGRESS_ALLOW: '127.0.0.0/8',
         WALHOOK_LOG_FORMAT: 'json',
       },
       stdio: ['ignore', 'ignore', 'pipe'],
+      // In a session of its own, as a service is: the kernel shares the processors out among sessions.
+      detached: true,
     });
     this.#child = child;
     await new Promise<void>((resolve, reject) => {
       child.once('exit', (code) => reject(new Error(`walhook ended with code ${code}`)));
       createInterface({ input: child.stderr! }).on('line', (line) => {
+        if (!line.startsWith('{')) return console.error(line);
         const entry = JSON.parse(line) as { msg?: string; sql?: string; level?: number };
         if ((entry.level ?? 0) >= 40) console.error(line);
         if (entry.msg !== 'listening' || !entry.sql) return;
@@ -46,10 +53,12 @@ export class WalhookChild {
     return url.href;
   }
 
-  /** `VmHWM`: the largest resident set of the whole process so far. Linux only. */
-  peakResidentBytes(): number {
-    const status = readFileSync(`/proc/${this.#child?.pid}/status`, 'utf8');
-    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  get sqlPort(): number {
+    return Number(this.#sqlAddress.split(':').at(-1));
+  }
+
+  get pid(): number {
+    return must(this.#child?.pid, 'a process that runs');
   }
 
   async stop(): Promise<void> {

@@ -55,17 +55,59 @@ test('a table whose updates would begin to fail is refused with what mends it, a
     CREATE TABLE keyless (id int);
     CREATE TABLE nothing (id int PRIMARY KEY); ALTER TABLE nothing REPLICA IDENTITY NOTHING;
     CREATE TABLE parts (id int) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF parts FOR VALUES IN (1)`);
-  for (const [table, named] of [
-    ['keyless', 'keyless'],
-    ['nothing', 'nothing'],
-    ['parts', 'part'],
+  for (const [table, named, hint] of [
+    ['keyless', 'keyless', /REPLICA IDENTITY FULL/],
+    ['nothing', 'nothing', /REPLICA IDENTITY DEFAULT/],
+    ['parts', 'part', /REPLICA IDENTITY FULL/],
   ] as const) {
-    const refusal = { code: '55000', message: new RegExp(`public\\.${named} `), hint: /REPLICA IDENTITY FULL/ };
+    const refusal = { code: '55000', message: new RegExp(`public\\.${named} `), hint };
     await assert.rejects(armTable(admin, { ...names, tableOid: await oidOf(table), isFirst: true }), refusal, table);
   }
   await admin.query('ALTER TABLE keyless REPLICA IDENTITY FULL');
   await armTable(admin, { ...names, tableOid: await oidOf('keyless'), isFirst: true });
   assert.deepEqual(await listedTables(admin, PUBLICATION), [await oidOf('keyless')]);
+  await dropAll(admin, names);
+});
+
+test('a key that is no identity, and partitions that write no WAL or are yet to come, are told too', async () => {
+  await admin.query(`
+    CREATE TABLE deferred (id int PRIMARY KEY DEFERRABLE);
+    CREATE TABLE virtual (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) VIRTUAL);
+    ALTER TABLE virtual REPLICA IDENTITY FULL;
+    CREATE TABLE unkeyed (id int) PARTITION BY LIST (id); ALTER TABLE unkeyed REPLICA IDENTITY FULL;
+    CREATE TABLE keyed (id int PRIMARY KEY) PARTITION BY LIST (id);
+    CREATE UNLOGGED TABLE quiet PARTITION OF keyed FOR VALUES IN (1)`);
+  const cases = [
+    ['deferred', /deferred has no replica identity/, /ADD PRIMARY KEY/],
+    ['virtual', /virtual generated column/, /REPLICA IDENTITY DEFAULT/],
+    ['unkeyed', /partitions to come/, /ADD PRIMARY KEY/],
+    ['keyed', /public\.quiet writes no WAL/, /SET LOGGED/],
+  ] as const;
+  for (const [table, message, hint] of cases) {
+    const refusal = { code: '55000', message, hint };
+    await assert.rejects(armTable(admin, { ...names, tableOid: await oidOf(table), isFirst: true }), refusal, table);
+  }
+});
+
+test('heirs of a table are neither published with it nor taken out with it', async () => {
+  await admin.query(`
+    CREATE TABLE elder (id int PRIMARY KEY); CREATE TABLE heir () INHERITS (elder);
+    CREATE TABLE keyed_heir (PRIMARY KEY (id)) INHERITS (elder)`);
+  const [elder, keyedHeir] = [await oidOf('elder'), await oidOf('keyed_heir')];
+  await armTable(admin, { ...names, tableOid: elder, isFirst: true });
+  assert.deepEqual(await listedTables(admin, PUBLICATION), [elder]);
+  await admin.query('INSERT INTO heir VALUES (1); UPDATE elder SET id = 2; DELETE FROM elder');
+  await armTable(admin, { ...names, tableOid: keyedHeir, isFirst: false });
+  await disarmTable(admin, PUBLICATION, elder);
+  assert.deepEqual(await listedTables(admin, PUBLICATION), [keyedHeir]);
+  await dropAll(admin, names);
+});
+
+test('a publication of an older version comes to publish what REPLICA IDENTITY FULL needs', async () => {
+  await admin.query(`CREATE PUBLICATION ${PUBLICATION} WITH (publish_via_partition_root = true);
+    CREATE TABLE full_row (id int, twice int GENERATED ALWAYS AS (id * 2) STORED); ALTER TABLE full_row REPLICA IDENTITY FULL`);
+  await armTable(admin, { ...names, tableOid: await oidOf('full_row'), isFirst: true });
+  await admin.query('INSERT INTO full_row VALUES (1); UPDATE full_row SET id = 2; DELETE FROM full_row');
   await dropAll(admin, names);
 });
 

@@ -17,7 +17,7 @@ import { LogReader } from '../../src/log/log-reader.ts';
 import { LOG_FILE } from '../../src/log/schema.ts';
 import { FRAME, frameBytes } from '../../src/postgres/pgoutput.ts';
 import { parseLsn, type Lsn } from '../../src/postgres/lsn.ts';
-import { parseUpstreamUrl } from '../../src/upstream/upstream-config.ts';
+import { upstreamOf } from '../support/upstreams.ts';
 
 export const SLOT = 'walhook_test';
 
@@ -121,19 +121,21 @@ export interface CaptureSettings {
   /** Connect again after a fault that allows it. */
   readonly reconnects?: boolean;
   readonly clock?: Clock;
+  readonly heartbeatMs?: number;
 }
 
 /** Runs capture into a log in `folder`, until the file's tests are done. */
 export function startCapture(url: string, folder: string, settings: CaptureSettings = {}): RunningCapture {
   const log = ChangeLog.open(join(folder, LOG_FILE));
   const capture = new Capture({
-    upstream: parseUpstreamUrl(url),
+    upstream: upstreamOf(url),
     slotName: settings.slotName ?? SLOT,
     publicationName: PUBLICATION,
     log,
     sink: settings.sink ?? ignoringSink,
     clock: settings.clock ?? systemClock,
     logger: silentLogger,
+    ...(settings.heartbeatMs === undefined ? {} : { heartbeatMs: settings.heartbeatMs }),
   });
   const controller = new AbortController();
   const faults: CaptureFault[] = [];

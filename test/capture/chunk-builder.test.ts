@@ -46,6 +46,7 @@ test('a transaction is one chunk, as it came', () => {
     last: { commitLsn: 200n, lsn: 120n, ordinal: 0 },
     confirmLsn: 210n,
     firstCommitMicros: 1_000_000n + POSTGRES_EPOCH_MICROS,
+    lastCommit: { commitLsn: 200n, commitTimeMicros: 1_000_000n + POSTGRES_EPOCH_MICROS, xid: 7 },
     relations: [{ oid: 1, definition: null, changes: 3 }],
     changes: 3,
     data: Buffer.concat(stream),
@@ -75,6 +76,7 @@ test('a chunk cut in the middle of a transaction says where it stands, and by wh
     last: { commitLsn: 200n, lsn: 100n, ordinal: 2 },
     confirmLsn: 210n,
     firstCommitMicros: 1_000_000n + POSTGRES_EPOCH_MICROS,
+    lastCommit: { commitLsn: 200n, commitTimeMicros: 1_000_000n + POSTGRES_EPOCH_MICROS, xid: 7 },
     relations: [{ oid: 1, definition: definition.subarray(FRAME.message), changes: 1 }],
     changes: 1,
     data: rest,
@@ -135,6 +137,15 @@ test('a change larger than the buffer is taken whole', () => {
   const builder = new ChunkBuilder(EMPTY);
   for (let at = 0; at < stream.length; at += 65_536) builder.push(stream.subarray(at, at + 65_536));
   assert.ok(take(builder).data.equals(stream));
+});
+
+test('a warning that the publication is not there is a fault, and nothing behind it is taken in; others are not', () => {
+  const builder = new ChunkBuilder(EMPTY);
+  builder.push(frames.warning('01000', 'collation version mismatch'));
+  const behind = frames.keepalive(900n, false);
+  const missing = frames.warning('55000', 'skipped loading publication "walhook"');
+  assert.throws(() => builder.push(Buffer.concat([missing, behind])), { reason: 'publication-missing', kind: 'gap' });
+  assert.equal(builder.keepaliveLsn, 0n);
 });
 
 test('an ErrorResponse and the end of the copy are noticed', () => {
@@ -201,7 +212,7 @@ test('a transaction that the server does not continue as the log has it is anoth
   ];
   for (const [name, stream] of cases) {
     const builder = new ChunkBuilder(end);
-    assert.throws(() => builder.push(Buffer.concat(stream)), { reason: 'other-history', kind: 'stop' }, name);
+    assert.throws(() => builder.push(Buffer.concat(stream)), { reason: 'other-history', kind: 'gap' }, name);
   }
   const builder = new ChunkBuilder(end);
   builder.push(Buffer.concat([frames.begin(200n, 7), ...start]));

@@ -48,11 +48,23 @@ test('the slot is never ahead of the log, and a status says what is known', asyn
   await eventually('200 rows', () => running.capture.status().changesCaptured === 200);
   const status = running.capture.status();
   assert.deepEqual(
-    { ...status, receivedLsn: null, confirmedLsn: null, upstreamLsn: null, logBytes: 0, logChunks: 0 },
+    {
+      ...status,
+      heartbeatAgeMs: 0,
+      backfills: [],
+      receivedLsn: null,
+      confirmedLsn: null,
+      upstreamLsn: null,
+      logBytes: 0,
+      logChunks: 0,
+    },
     {
       state: 'streaming',
       error: null,
       slotName: 'walhook_test',
+      slotWalStatus: 'reserved',
+      backfills: [],
+      heartbeatAgeMs: 0,
       receivedLsn: null,
       confirmedLsn: null,
       upstreamLsn: null,
@@ -63,6 +75,31 @@ test('the slot is never ahead of the log, and a status says what is known', asyn
     },
   );
   assert.ok(status.logBytes > 0 && status.logChunks > 0 && status.receivedLsn !== null && status.upstreamLsn !== null);
+  await running.stop();
+});
+
+test('heartbeats come back by the slot, and the slot of an idle database follows one that is busy', async () => {
+  const folder = temporaryFolder();
+  await admin.query('CREATE TABLE idle (id int PRIMARY KEY)');
+  await arm(admin, 'idle', true, 'walhook_idle');
+  const running = startCapture(server.url(), folder, { slotName: 'walhook_idle', heartbeatMs: 50 });
+  await eventually('the first heartbeat', () => running.capture.status().heartbeatAgeMs > 0);
+  let worst = 0n;
+  for (let i = 0; i < 40; i++) {
+    await busy.query(
+      `INSERT INTO noise SELECT 1000000 * ${i + 1} + n, repeat('x', 1000) FROM generate_series(1, 2000) n`,
+    );
+    // A load of some 50 MB/s, of which the server has to decode as much.
+    await busy.query('SELECT pg_sleep(0.04)');
+    const lag = (await walLsn(admin)) - (await slotLsn(admin, 'walhook_idle'));
+    if (lag > worst) worst = lag;
+  }
+  await eventually('the slot to follow', async () => {
+    return (await walLsn(admin)) - (await slotLsn(admin, 'walhook_idle')) < 1_000_000n;
+  });
+  assert.ok(worst < 16n * 1024n * 1024n, `${worst} bytes behind`);
+  assert.equal(running.capture.status().error, null);
+  assert.equal(running.capture.status().changesCaptured, 0);
   await running.stop();
 });
 

@@ -25,7 +25,7 @@ export async function startProxy(serverPort: number): Promise<CuttingProxy> {
     let passed = 0;
     const cutPair = (): void => {
       pairs.delete(pair);
-      for (const socket of pair) if (!socket.destroyed) socket.resetAndDestroy();
+      for (const socket of pair) reset(socket);
     };
     upstream.on('data', (bytes: Buffer) => {
       passed += bytes.length;
@@ -42,7 +42,7 @@ export async function startProxy(serverPort: number): Promise<CuttingProxy> {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const cut = (): void => {
-    for (const pair of pairs) for (const socket of pair) if (!socket.destroyed) socket.resetAndDestroy();
+    for (const pair of pairs) for (const socket of pair) reset(socket);
     pairs.clear();
   };
   after(() => {
@@ -65,4 +65,11 @@ export async function startProxy(serverPort: number): Promise<CuttingProxy> {
       silenceLimit = bytes;
     },
   };
+}
+
+/** A socket whose end is under way cannot be reset: Node would leave it open, and the process spinning at its exit. */
+function reset(socket: Socket): void {
+  if (socket.destroyed) return;
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }

@@ -81,8 +81,14 @@ export function rawMessage(lsn: Lsn, payload: Buffer): Buffer {
 }
 
 export function errorResponse(code: string, text_: string): Buffer {
-  return message(
-    'E',
-    bytes(Buffer.from('S'), text('ERROR'), Buffer.from('C'), text(code), Buffer.from('M'), text(text_), 0),
-  );
+  return report('E', 'ERROR', code, text_);
+}
+
+export function warning(code: string, text_: string): Buffer {
+  return report('N', 'WARNING', code, text_);
+}
+
+function report(tag: string, severity: string, code: string, text_: string): Buffer {
+  const field = (name: string, value: string): Buffer => Buffer.concat([Buffer.from(name), text(value)]);
+  return message(tag, bytes(field('S', severity), field('C', code), field('M', text_), 0));
 }

@@ -18,6 +18,7 @@ const healthy: GuardInput = {
   databaseName: 'shop',
   walLevel: 'logical',
   flushLsn: 1_000n,
+  timeline: { reached: 1, logged: 1, leftLsn: null },
   slotName: 'walhook_1',
   slot,
   publicationName: 'walhook',
@@ -38,8 +39,15 @@ test('the stream begins only where it continues the log', () => {
     ],
     ['the slot is exactly where the log is', { slot: { ...slot, confirmedLsn: 200n } }, null],
     ['wal_level was changed', { walLevel: 'replica' }, 'wal-level'],
-    ['another server', { reached: { systemId: '2', databaseOid: 5 } }, 'other-history'],
-    ['another database', { reached: { systemId: '1', databaseOid: 6 } }, 'other-history'],
+    ['another server', { reached: { systemId: '2', databaseOid: 5 } }, 'other-server'],
+    ['another database', { reached: { systemId: '1', databaseOid: 6 } }, 'other-server'],
+    ['a standby was promoted that had all', { timeline: { reached: 2, logged: 1, leftLsn: 200n } }, null],
+    [
+      'a standby was promoted that lacked some',
+      { timeline: { reached: 2, logged: 1, leftLsn: 199n } },
+      'other-history',
+    ],
+    ['back on the old timeline', { timeline: { reached: 1, logged: 2, leftLsn: null } }, 'other-history'],
     ['the server is behind what it confirmed', { flushLsn: 199n }, 'other-history'],
     ['the server is behind a transaction it sent', { logEnd: { ...healthy.logEnd, open } }, 'other-history'],
     ['the slot is gone', { slot: null }, 'slot-missing'],
@@ -53,7 +61,8 @@ test('the stream begins only where it continues the log', () => {
     const fault = checkBeforeStreaming({ ...healthy, ...change });
     assert.equal(fault?.reason ?? null, reason, name);
     if (fault) {
-      assert.equal(fault.kind, 'stop', name);
+      const stops = ['wal-level', 'other-server', 'slot-unfit'].includes(fault.reason);
+      assert.equal(fault.kind, stops ? 'stop' : 'gap', name);
       assert.ok(fault.remedy, `${name}: says what to do`);
     }
   }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { RENEWED } from '../support/certificates.ts';
+import { SELF_SIGNED } from '../support/self-signed.ts';
 import { temporaryFolder } from '../support/test-database.ts';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
@@ -22,7 +25,16 @@ const refusals: [string, string[], RegExp][] = [
     ['--upstream', 'postgres://u@h/d', '--egress-allow', '10.0.0.0/99'],
     /--egress-allow: .*10\.0\.0\.0/,
   ],
-  ['a TLS mode that the relay has not got', ['--upstream', 'postgres://u@h/d?sslmode=require'], /sslmode/],
+  [
+    'an upstream URL with several mistakes, all at once',
+    ['--upstream', 'postgres://u:hunter2@h:0/d?sslmode=maybe&colour=red'],
+    /--upstream: .*parameter "colour".*port is no number.*sslmode must be one of/,
+  ],
+  [
+    'a root certificate that is not there',
+    ['--upstream', 'postgres://u@h/d?sslmode=verify-full&sslrootcert=/nowhere/root.crt'],
+    /--upstream: .*sslrootcert: .*no such file/,
+  ],
 ];
 
 for (const [what, args, message] of refusals) {
@@ -33,6 +45,62 @@ for (const [what, args, message] of refusals) {
     assert.doesNotMatch(stderr, /hunter2/);
   });
 }
+
+test('all that is wrong with TLS is said at once, with the rest', () => {
+  const folder = temporaryFolder();
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const cases: [string[], RegExp[]][] = [
+    [
+      ['--tls-mode', 'sometimes', '--max-clients', 'many'],
+      [/--tls-mode: .*verify-full/, /--max-clients/],
+    ],
+    [['--tls-mode', 'require'], [/--tls-mode: require needs a certificate/]],
+    [['--tls-key', '/no/such/key'], [/--tls-key: it needs --tls-cert/]],
+    [['--tls-client-ca', '/no/such/ca'], [/--tls-client-ca: it needs TLS/]],
+    [
+      ['--tls-mode', 'verify-full', '--tls-cert', '/no/such/cert', '--tls-key', folder, '--log-level', 'x'],
+      [
+        /--log-level/,
+        /verify-full needs --tls-client-ca/,
+        /--tls-cert: "\/no\/such\/cert" does not exist/,
+        /--tls-key: .*folder/,
+      ],
+    ],
+    [
+      ['--tls-cert', file('a.crt', SELF_SIGNED.cert), '--tls-key', file('b.key', RENEWED.key)],
+      [/--tls-key: .* is not the key of the certificate/],
+    ],
+    [
+      [
+        '--tls-cert',
+        file('junk', 'junk'),
+        '--tls-key',
+        file('c.key', SELF_SIGNED.cert),
+        '--tls-client-ca',
+        join(folder, 'junk'),
+      ],
+      [/--tls-cert: .*cannot be used/, /--tls-key: .*cannot be used/, /--tls-client-ca: .*cannot be used/],
+    ],
+  ];
+  for (const [args, messages] of cases) {
+    const { status, stderr } = walhook(
+      'serve',
+      '--upstream',
+      'postgres://u@h/d',
+      ...ports,
+      '--data-dir',
+      folder,
+      ...args,
+    );
+    assert.equal(status, 2, stderr);
+    for (const message of messages) assert.match(stderr, message);
+    assert.equal(stderr.trim().split('\n').length, messages.length + 1, stderr);
+    assert.doesNotMatch(stderr, /BEGIN/);
+  }
+});
 
 test('a command that does not exist is refused with the list of those that do', () => {
   const { status, stderr } = walhook('fly');

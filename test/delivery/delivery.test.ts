@@ -1,112 +1,19 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { silentLogger } from '../../src/base/logger.ts';
-import { Delivery } from '../../src/delivery/delivery.ts';
-import { DeliveryStore } from '../../src/log/delivery-store.ts';
-import type { Chunk } from '../../src/log/chunk.ts';
-import type { StreamDefinition } from '../../src/model/stream.ts';
-import type { Outcome, Sink, SinkBatch } from '../../src/sinks/sink.ts';
-import { MemoryChunkSource, streamDefinition } from '../support/delivery-fakes.ts';
+import { streamDefinition } from '../support/delivery-fakes.ts';
+import { insertRows, MICROS, ORDERS, Stage, stage, writer } from '../support/delivery-stage.ts';
 import {
-  ChunkWriter,
   deleteMessage,
   insertMessage,
   type TestRelation,
   truncateMessage,
   updateMessage,
 } from '../support/pgoutput-frames.ts';
-import { SeededRandom } from '../support/seeded-random.ts';
 import { temporaryFolder } from '../support/test-database.ts';
-import { VirtualClock } from '../support/virtual-clock.ts';
 
 // A stream's cursor never passes an event that is neither acknowledged nor dead-lettered; what was acknowledged and stored is
 // not sent again, everything else is.
-
-const ORDERS: TestRelation = {
-  oid: 16_400,
-  schema: 'public',
-  name: 'orders',
-  identity: 'd',
-  columns: [
-    { name: 'id', type: 23, key: true },
-    { name: 'status', type: 25 },
-  ],
-};
-const MICROS = 1_767_607_200_123_456n;
-
-class FakeSink implements Sink {
-  readonly sent: SinkBatch[] = [];
-  answer: (batch: SinkBatch) => Outcome | Promise<Outcome> = () => ({ class: 'ok', status: 200, failed: [] });
-  closed = false;
-
-  async send(batch: SinkBatch): Promise<Outcome> {
-    this.sent.push(batch);
-    return await this.answer(batch);
-  }
-
-  close(): Promise<void> {
-    this.closed = true;
-    return Promise.resolve();
-  }
-
-  events(): { id: string; op: string; after: { id: number; status: string } }[] {
-    return this.sent.flatMap(({ body }) => JSON.parse(body.toString('utf8')) as never);
-  }
-}
-
-class Stage {
-  readonly clock = new VirtualClock();
-  readonly sink = new FakeSink();
-  readonly delivery: Delivery;
-  readonly store: DeliveryStore;
-  readonly #stop = new AbortController();
-  readonly running: Promise<void>;
-
-  constructor(chunks: Chunk[], path: string, visible = chunks.length) {
-    this.source = new MemoryChunkSource(chunks, visible);
-    this.store = DeliveryStore.open(path);
-    this.delivery = new Delivery({
-      source: this.source,
-      store: this.store,
-      createSink: () => this.sink,
-      clock: this.clock,
-      random: new SeededRandom(1),
-      logger: silentLogger,
-    });
-    this.running = this.delivery.run(this.#stop.signal);
-  }
-
-  readonly source: MemoryChunkSource;
-
-  configure(...definitions: StreamDefinition[]): void {
-    this.delivery.configure(definitions);
-  }
-
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.clock.advance(5_000);
-    await this.running;
-    this.store.close();
-  }
-}
-
-function stage(chunks: Chunk[], visible?: number): Stage {
-  return new Stage(chunks, join(temporaryFolder(), 'delivery.db'), visible);
-}
-
-function writer(): ChunkWriter {
-  const chunks = new ChunkWriter();
-  chunks.define(ORDERS);
-  return chunks;
-}
-
-function insertRows(chunks: ChunkWriter, from: number, count: number): void {
-  chunks.begin(MICROS);
-  for (let id = from; id < from + count; id++)
-    chunks.change(ORDERS.oid, insertMessage(ORDERS.oid, [String(id), 'open']));
-  chunks.commit();
-}
 
 test('a backlog is delivered in batches, and status and cursor say so', async () => {
   const chunks = writer();
@@ -411,7 +318,7 @@ test('an event is dead after its rejections, kept with its payload, and the key 
   assert.equal(on.sink.sent.length, 4);
   await on.clock.advance(2_000);
   assert.equal(on.sink.sent.length, 6);
-  const [letter] = on.store.deadLetters(streamDefinition().id, 10);
+  const [letter] = on.store.deadLetters.list(streamDefinition().id, 10);
   assert.deepEqual(letter!.payload, on.sink.sent[0]!.body);
   assert.deepEqual(
     [letter!.eventId, letter!.key, letter!.attempts, letter!.lastStatus],

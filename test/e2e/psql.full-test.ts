@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { assertCarriedOut, everyStatement, literally } from '../drivers/every-statement.ts';
 import { startReceiver } from '../support/json-receiver.ts';
 import { psql } from '../support/psql.ts';
 import { startPostgres, temporaryFolder } from '../support/test-database.ts';
@@ -82,10 +83,49 @@ test('psql runs every statement of ours', async () => {
   await waitFor('the webhook', () => receiver.to('/users')[0]);
   const dropped = await psql(
     walhook.sqlUrl(),
-    'DROP CDC STREAM users_cdc_stream; DROP CDC STREAM IF EXISTS users_cdc_stream;',
+    'DROP CDC STREAM users_cdc_stream; DROP CDC STREAM IF EXISTS users_cdc_stream; DROP TABLE users;',
   );
   assert.equal(dropped.status, 0, dropped.stderr);
   assert.match(dropped.stderr, /NOTICE: {2}CDC stream "users_cdc_stream" does not exist, skipping/);
+});
+
+test('psql -1: table and stream of one script come and go together', async () => {
+  const script = (table: string, end: string): string =>
+    `CREATE TABLE ${table} (id int PRIMARY KEY);
+     CREATE CDC STREAM ${table}_events ON ${table} TO WEBHOOK '${receiver.url}/${table}';
+     COPY ${table} FROM STDIN;\n1\n\\.\n${end}`;
+  const failed = await psql(walhook.sqlUrl(), script('never', 'SELECT 1/0;'), [
+    '-1',
+    '-v',
+    'ON_ERROR_STOP=1',
+    '-f',
+    '-',
+  ]);
+  assert.equal(failed.status, 3, failed.stderr);
+  const made = await psql(walhook.sqlUrl(), script('at_once', ''), ['-1', '-v', 'ON_ERROR_STOP=1', '-f', '-']);
+  assert.equal(made.status, 0, made.stderr);
+  const shown = await psql(walhook.sqlUrl(), "SHOW CDC STREAMS; SELECT to_regclass('never') IS NULL;", ['-At']);
+  assert.match(shown.stdout.toString('utf8'), /^at_once_events\|.*\nt\n$/s);
+  await psql(walhook.sqlUrl(), 'INSERT INTO at_once VALUES (2);');
+  const { body } = await waitFor('the event', () => receiver.to('/at_once')[0]);
+  assert.deepEqual(body.key, { id: 2 });
+  await psql(walhook.sqlUrl(), 'DROP CDC STREAM at_once_events;');
+});
+
+test('psql runs every statement of ours', async () => {
+  await psql(
+    walhook.sqlUrl(),
+    'CREATE TABLE people (id int PRIMARY KEY, name text); CREATE TABLE extra (id int PRIMARY KEY);',
+  );
+  const statements = everyStatement(`${receiver.url}/every`);
+  // Each is followed by a line that says what came of it.
+  const script = statements.map((one) => `${literally(one)} \\g /dev/null\n\\echo :SQLSTATE\n`).join('');
+  const { stdout } = await psql(walhook.sqlUrl(), script);
+  const states = stdout.toString('utf8').trimEnd().split('\n');
+  assertCarriedOut(
+    statements,
+    states.map((state) => (state === '00000' ? 'done' : `error ${state}`)),
+  );
 });
 
 test('psql puts the caret under the word that is wrong', async () => {

@@ -23,6 +23,15 @@ const cases: [string, Partial<DeliveryStatus>, Partial<CaptureStatus>, 'running'
       'paused',
       'the endpoint answered 410',
     ],
+    ['a secret cannot be had', { ...pending, blockedReason: 'no secret' }, {}, 'running', 'failed', 'no secret'],
+    [
+      'a secret cannot be had, and nothing is pending',
+      { blockedReason: 'no secret' },
+      {},
+      'running',
+      'failed',
+      'no secret',
+    ],
     [
       'capture cannot go on',
       {},
@@ -38,6 +47,14 @@ const cases: [string, Partial<DeliveryStatus>, Partial<CaptureStatus>, 'running'
       {},
       'running',
       'retrying',
+      'HTTP 500',
+    ],
+    [
+      'an endpoint that is left alone, whatever is pending',
+      { circuitState: 'open', lastError: 'HTTP 500' },
+      {},
+      'running',
+      'circuit_open',
       'HTTP 500',
     ],
     [

@@ -138,6 +138,7 @@ async function capture(): Promise<IndexedChunk> {
     confirmLsn: 0n,
     firstCommitMicros: null,
     relations: [],
+    backfill: null,
     changes: 0,
     bytes: 0,
   };

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ByteWriter } from '../../src/formats/byte-writer.ts';
 import { Transaction } from '../../src/formats/change.ts';
 import { EventIds } from '../../src/formats/event-id.ts';
-import { NativeEncoder } from '../../src/formats/native.ts';
+import { NativeEncoder, type NativeOptions } from '../../src/formats/native.ts';
 import { PgoutputError, readRelation } from '../../src/postgres/pgoutput.ts';
 import {
   deleteMessage,
@@ -34,18 +34,31 @@ function relation(identity: Identity, columns = COLUMNS): TestRelation {
   return { oid: OID, schema: 'public', name: 'orders', identity, columns: keyed };
 }
 
-function encode(of: TestRelation, message: Buffer, primaryKey: readonly string[] = ['id']): string {
+function encoderOf(of: TestRelation, primaryKey: readonly string[], options?: NativeOptions): NativeEncoder {
   const definition = relationMessage(of);
   const ids = new EventIds({ systemId: '1', databaseOid: 1 });
-  const encoder = new NativeEncoder(
-    ids,
-    readRelation(definition, 0, definition.length),
-    'orders_cdc_stream',
-    primaryKey,
-  );
+  const relationOf = readRelation(definition, 0, definition.length);
+  return new NativeEncoder(ids, relationOf, 'orders_cdc_stream', primaryKey, null, options);
+}
+
+function changeOf(message: Buffer) {
+  return { data: frame(0x1_a2b3_c400n, message), offset: 0, transaction: TRANSACTION, ordinal: 0, seq: 3 };
+}
+
+function encode(
+  of: TestRelation,
+  message: Buffer,
+  primaryKey: readonly string[] = ['id'],
+  options?: NativeOptions,
+): string {
   const out = new ByteWriter(16);
-  const change = { data: frame(0x1_a2b3_c400n, message), offset: 0, transaction: TRANSACTION, ordinal: 0, seq: 3 };
-  encoder.encode(out, change, new ByteWriter(16));
+  encoderOf(of, primaryKey, options).encode(out, changeOf(message), new ByteWriter(16));
+  return out.copy().toString('utf8');
+}
+
+function encodeThin(of: TestRelation, message: Buffer, fullBytes: number, as: 'insert' | 'delete' | null = null) {
+  const out = new ByteWriter(16);
+  encoderOf(of, ['id']).encodeThin(out, { ...changeOf(message), as }, new ByteWriter(16), fullBytes);
   return out.copy().toString('utf8');
 }
 
@@ -330,6 +343,83 @@ for (const [name, values] of Object.entries(VALUES)) {
       assert.equal(after, json, `${type}: ${String(text)}`);
       assert.doesNotThrow(() => JSON.parse(event));
     }
+  });
+}
+
+test('with numbers = number, bigint and numeric are numbers with the digits that they have', () => {
+  const options = { numbers: 'number', includeTransaction: true } as const;
+  const cases: readonly (readonly [type: number, text: string, json: string])[] = [
+    [20, '9223372036854775807', '9223372036854775807'],
+    [20, '-1', '-1'],
+    [1700, '0.10', '0.10'],
+    [1700, '-123456789012345678901234567890.1234567890', '-123456789012345678901234567890.1234567890'],
+    [1700, 'NaN', '"NaN"'],
+    [1700, '-Infinity', '"-Infinity"'],
+    [1016, '{9223372036854775807,NULL}', '[9223372036854775807,null]'],
+    [1231, '{0.10,NaN}', '[0.10,"NaN"]'],
+    [790, '$1.00', '"$1.00"'],
+  ];
+  for (const [type, text, json] of cases) {
+    const event = encode(relation('n', [{ name: 'v', type }]), insertMessage(OID, [text]), [], options);
+    assert.ok(event.includes(`"after":{"v":${json}},"commit_ts"`), event);
+    assert.doesNotThrow(() => JSON.parse(event));
+  }
+  const keyed = encode(relation('d'), insertMessage(OID, ROW), ['id'], options);
+  assert.ok(keyed.includes('"key":{"id":42}'), keyed);
+});
+
+test('without include_transaction, time, position and transaction are left out', () => {
+  const options = { numbers: 'string', includeTransaction: false } as const;
+  const event = encode(relation('d'), insertMessage(OID, ROW), ['id'], options);
+  const { id, ...rest } = JSON.parse(event) as Record<string, unknown>;
+  assert.match(String(id), /^[0-9a-f-]{36}$/);
+  assert.deepEqual(Object.keys(rest), ['stream', 'op', 'schema', 'table', 'key', 'before', 'after']);
+});
+
+const THIN: readonly (readonly [
+  name: string,
+  identity: Identity,
+  message: Buffer,
+  as: 'insert' | 'delete' | null,
+  head: string,
+])[] = [
+  ['INSERT', 'd', insertMessage(OID, ROW), null, '"op":"insert"|"key":{"id":"42"}'],
+  ['UPDATE', 'd', updateMessage(OID, ROW), null, '"op":"update"|"key":{"id":"42"}'],
+  [
+    'UPDATE of the key',
+    'd',
+    updateMessage(OID, ROW, { kind: 'K', row: ['41', null, null] }),
+    null,
+    '"op":"update"|"key":{"id":"42"},"old_key":{"id":"41"}',
+  ],
+  [
+    'UPDATE that enters',
+    'f',
+    updateMessage(OID, ROW, { kind: 'O', row: OLD }),
+    'insert',
+    '"op":"insert"|"key":{"id":"42"}',
+  ],
+  [
+    'UPDATE that leaves',
+    'f',
+    updateMessage(OID, ROW, { kind: 'O', row: OLD }),
+    'delete',
+    '"op":"delete"|"key":{"id":"42"}',
+  ],
+  ['DELETE', 'd', deleteMessage(OID, 'K', ['42', null, null]), null, '"op":"delete"|"key":{"id":"42"}'],
+  ['TRUNCATE', 'd', truncateMessage(OID), null, '"op":"truncate"|"key":null'],
+];
+
+for (const [name, identity, message, as, expected] of THIN) {
+  test(`thin, ${name}: the key and what is known of the change, and no row`, () => {
+    const thin = encodeThin(relation(identity), message, 1_234_567, as);
+    const [op, key] = expected.split('|');
+    const id = thin.slice(0, thin.indexOf('"stream"'));
+    assert.equal(
+      thin.slice(id.length),
+      `"stream":"orders_cdc_stream",${op},"schema":"public","table":"orders",${key},"before":null,"after":null,"thin":true,"full_bytes":1234567,${TRAILER}`,
+    );
+    if (as === null) assert.ok(encode(relation(identity), message).startsWith(id), 'the id is that of the whole event');
   });
 }
 

@@ -126,7 +126,7 @@ test('pg: every statement of ours, simple and prepared', async () => {
     assert.deepEqual(prepared, simple);
     assert.deepEqual([simple[0].stream_name, simple[0].lag_seconds], ['s1', 0.25]);
     const binary = await client.query({ text: 'SHOW CDC STREAM STATUS s1', values: [], rowMode: 'array' });
-    assert.equal(binary.rows.length, 41);
+    assert.equal(binary.rows.length, 44);
     await client.query({ text: 'ALTER CDC STREAM s1 PAUSE', values: [] });
     await client.query('ALTER CDC STREAM s1 RESUME');
     const error = await client.query('DROP CDC STREAM s2').catch((reason: pg.DatabaseError) => reason);
@@ -136,7 +136,10 @@ test('pg: every statement of ours, simple and prepared', async () => {
       text: `CREATE CHANGE DATA CAPTURE ON item TO WEBHOOK $1 AS 's2'`,
       values: ['https://example.com/parameter'],
     });
-    assert.equal(proxy.streams.created.at(-1)!.destination.url, 'https://example.com/parameter');
+    assert.deepEqual(proxy.streams.created.at(-1)!.destination, {
+      kind: 'webhook',
+      url: 'https://example.com/parameter',
+    });
   });
 });
 
@@ -148,13 +151,17 @@ test('postgres: every statement of ours', async () => {
     await sql`CREATE CDC STREAM s2 ON item TO WEBHOOK ${url}`;
     const [first, second] = await Promise.all([sql`SHOW CDC STREAMS`, sql`select 1 as one`]);
     assert.deepEqual([first.map((row) => row['stream_name'] as string), second[0]!['one']], [['s1', 's2'], 1]);
-    assert.equal((await sql`SHOW CDC STREAM STATUS s1`).length, 41);
+    assert.equal((await sql`SHOW CDC STREAM STATUS s1`).length, 44);
     await sql`ALTER CDC STREAM s1 PAUSE`;
     await sql`ALTER CDC STREAM s1 RESUME`;
     await sql`DROP CDC STREAM s1, s2`;
     const missing = await sql`SHOW CDC STREAM STATUS s1`.catch((reason: postgres.PostgresError) => reason.code);
     assert.equal(missing, '42704');
-    const inBlock = await sql.begin((tx) => tx.unsafe(CREATE)).catch((reason: postgres.PostgresError) => reason.code);
-    assert.equal(inBlock, '25001');
+    await sql.begin((tx) => tx.unsafe(CREATE));
+    await sql.begin(async (tx) => {
+      await tx.unsafe(CREATE.replace(/'s1'|s1/, (name) => name.replace('s1', 's2')));
+      await tx.savepoint((inner) => inner.unsafe('DROP CDC STREAM s1; select 1/0')).catch(() => undefined);
+    });
+    assert.deepEqual(proxy.streams.names, ['s1', 's2']);
   });
 });

@@ -1,17 +1,42 @@
+import { streamOf } from '../../src/catalog/catalog.ts';
+import type { Requirement, SlotInfo } from '../../src/model/requirement.ts';
+import type { ReplayRange } from '../../src/model/replay.ts';
+import type { BackfillTable } from '../../src/model/backfill.ts';
+import type { CatalogControl, ChangePreview, ListedEndpoint, Staged } from '../../src/model/catalog-control.ts';
+import type {
+  DeadLetterRecord,
+  DeliveryControl,
+  DeliveryRecord,
+  PeekedRequest,
+  TestResult,
+} from '../../src/model/delivery-control.ts';
+import type { EndpointDefinition } from '../../src/model/endpoint.ts';
+import type { SecretInfo } from '../../src/model/secret.ts';
+import type { HistoryEntry, ObjectKind, StagedChange } from '../../src/model/staged-change.ts';
 import type { StreamDefinition } from '../../src/model/stream.ts';
 import type { CreateStreamRequest, StreamControl } from '../../src/model/stream-control.ts';
 import type { CaptureStatus, DeliveryStatus, StreamReport } from '../../src/model/status.ts';
-import { PgError, type PgNotice } from '../../src/postgres/sqlstate.ts';
+import type { PgNotice } from '../../src/postgres/sqlstate.ts';
+import { openTestCatalog } from '../support/test-catalog.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
 
-/** Streams in memory, as the engine would keep them. `hold` makes CREATE wait until it is released or cancelled. */
-export class FakeStreams implements StreamControl {
+/** A catalog in memory with nothing behind it. `hold` makes CREATE and COMMIT wait until they are released or cancelled. */
+export class FakeStreams implements StreamControl, CatalogControl {
   readonly created: CreateStreamRequest[] = [];
   readonly actors: string[] = [];
-  readonly #streams = new Map<string, StreamDefinition>();
+  readonly delivery = new FakeDeliveries();
+  /** How the transactions that have staged something ended. */
+  readonly ended: Array<readonly [how: 'commit' | 'rollback' | 'abandon', transaction: string]> = [];
+  readonly #catalog = openTestCatalog({ clock: new VirtualClock(Date.UTC(2026, 0, 5, 10, 0, 0, 123)) }, ':memory:')
+    .catalog;
   #held: PromiseWithResolvers<void> | null = null;
   #arrived = Promise.withResolvers<void>();
 
-  /** From now on CREATE waits. Resolves when one does. */
+  checkTransform(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  /** From now on CREATE and COMMIT wait. Resolves when one does. */
   hold(): Promise<void> {
     this.#held = Promise.withResolvers();
     this.#arrived = Promise.withResolvers();
@@ -24,88 +49,184 @@ export class FakeStreams implements StreamControl {
   }
 
   clear(): void {
-    this.#streams.clear();
+    for (const xid of this.#catalog.stagedTransactions()) this.#catalog.forgetStaged(xid);
+    const drop = (kind: 'drop-streams' | 'drop-endpoints' | 'drop-secrets', names: readonly string[]) =>
+      this.#apply({ kind, names, ifExists: false }, 'test');
+    drop('drop-streams', this.names);
+    const endpoints = this.#catalog.endpoints().map(({ definition }) => definition.name);
+    drop('drop-endpoints', endpoints);
+    drop(
+      'drop-secrets',
+      this.#catalog.secrets().map(({ name }) => name),
+    );
     this.created.length = 0;
     this.actors.length = 0;
+    this.ended.length = 0;
   }
 
   get names(): string[] {
-    return [...this.#streams.keys()].sort();
+    return this.#catalog.streams().map(({ name }) => name);
+  }
+
+  /** What there is, in a line. */
+  get state(): string {
+    const streams = this.#catalog.streams();
+    const others = [
+      ...this.#catalog.endpoints().map(({ definition }) => `endpoint ${definition.name}`),
+      ...this.#catalog.secrets().map(({ name }) => `secret ${name}`),
+    ];
+    return [...streams.map(({ name, definition }) => `${name} ${definition.desiredState}`), ...others].join(', ');
+  }
+
+  /** The transactions that have something staged. */
+  get staged(): readonly string[] {
+    return this.#catalog.stagedTransactions();
   }
 
   async createStream(request: CreateStreamRequest, signal: AbortSignal): Promise<readonly PgNotice[]> {
-    if (this.#held) {
-      this.#arrived.resolve();
-      const aborted = new Promise<never>((_, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-      });
-      await Promise.race([this.#held.promise, aborted]);
-    }
-    const name = request.name ?? `${request.tables[0]!.name}_cdc_stream`;
-    if (this.#streams.has(name)) {
-      const message = `CDC stream "${name}" already exists`;
-      if (!request.ifNotExists) throw new PgError('duplicate_object', message);
-      return [{ severity: 'NOTICE', code: '42710', message: `${message}, skipping` }];
-    }
-    this.created.push(request);
-    const { database, tables, destination, options, owner } = request;
-    this.#streams.set(name, {
-      id: '00000000-0000-4000-8000-000000000001',
-      name,
-      database,
-      source: { systemId: '1', databaseOid: 5 },
-      tables,
-      destination,
-      format: 'json',
-      envelope: 'native',
-      options,
-      desiredState: 'running',
-      startLsn: 1n,
-      owner,
-      createdAtMs: Date.UTC(2026, 0, 5, 10, 0, 0, 123),
-      pausedAtMs: null,
-    });
-    if (request.name !== null) return [];
-    return [{ severity: 'NOTICE', code: '00000', message: `the stream is named "${name}"` }];
+    return this.execute({ kind: 'create-stream', request, orReplace: false }, request.owner, signal);
   }
 
   async setDesiredState(name: string, state: 'running' | 'paused', actor: string): Promise<readonly PgNotice[]> {
-    const stream = this.#get(name);
+    this.#get(name);
     this.actors.push(actor);
-    this.#streams.set(name, { ...stream, desiredState: state });
+    return this.#apply({ kind: 'alter-stream', name, alteration: { kind: 'state', state } }, actor);
+  }
+
+  async backfill(name: string, _tables: readonly BackfillTable[], actor: string): Promise<readonly PgNotice[]> {
+    this.#get(name);
+    this.actors.push(actor);
     return [];
   }
 
+  async replay(name: string, _range: ReplayRange, actor: string): Promise<number> {
+    await this.backfill(name, [], actor);
+    return 3;
+  }
+
+  async check(): Promise<readonly Requirement[]> {
+    return [{ requirement: 'wal_level is logical', ok: true, found: 'logical', fix: null }];
+  }
+
+  async slots(): Promise<readonly SlotInfo[]> {
+    return [];
+  }
+
+  async cancelBackfill(name: string, actor: string): Promise<readonly PgNotice[]> {
+    return this.backfill(name, [], actor);
+  }
+
   async dropStreams(names: readonly string[], ifExists: boolean, actor: string): Promise<readonly PgNotice[]> {
-    this.actors.push(actor);
-    const missing = names.filter((name) => !this.#streams.has(name));
-    if (missing.length > 0 && !ifExists) this.#get(missing[0]!);
-    for (const name of names) this.#streams.delete(name);
-    return missing.map((name) => ({
-      severity: 'NOTICE',
-      code: '00000',
-      message: `CDC stream "${name}" does not exist, skipping`,
-    }));
+    return this.execute({ kind: 'drop-streams', names, ifExists }, actor, new AbortController().signal);
   }
 
-  async reports(): Promise<readonly StreamReport[]> {
-    return this.names.map((name) => reportOf(this.#get(name)));
+  async reports(transaction: string | null): Promise<readonly StreamReport[]> {
+    return this.#catalog.streams(transaction).map(({ definition }) => reportOf(definition));
   }
 
-  async report(name: string): Promise<StreamReport> {
-    return reportOf(this.#get(name));
+  async report(name: string, transaction: string | null): Promise<StreamReport> {
+    return reportOf(this.#get(name, transaction));
   }
 
-  #get(name: string): StreamDefinition {
-    const stream = this.#streams.get(name);
-    if (!stream) throw new PgError('undefined_object', `CDC stream "${name}" does not exist`);
-    return stream;
+  async execute(change: StagedChange, actor: string, signal: AbortSignal): Promise<readonly PgNotice[]> {
+    if (change.kind === 'create-stream') await this.#wait(signal);
+    else this.actors.push(actor);
+    const notices = this.#apply(change, actor);
+    if (change.kind === 'create-stream') this.created.push(change.request);
+    return notices;
+  }
+
+  async stage(transaction: string, change: StagedChange, actor: string): Promise<Staged> {
+    return this.#catalog.stage(transaction, change, actor);
+  }
+
+  unstage(transaction: string, mark: number): void {
+    this.#catalog.unstage(transaction, mark);
+  }
+
+  async commit(transaction: string, signal: AbortSignal): Promise<readonly PgNotice[]> {
+    this.#catalog.applyStaged(transaction);
+    this.ended.push(['commit', transaction]);
+    await this.#wait(signal).catch(() => undefined);
+    return [];
+  }
+
+  rollback(transaction: string): void {
+    this.ended.push(['rollback', transaction]);
+    this.#catalog.forgetStaged(transaction);
+  }
+
+  abandon(transaction: string): void {
+    this.ended.push(['abandon', transaction]);
+    this.#catalog.forgetStaged(transaction);
+  }
+
+  definition(name: string, transaction: string | null): StreamDefinition {
+    return this.#get(name, transaction);
+  }
+
+  endpoint(name: string, transaction: string | null): EndpointDefinition {
+    const endpoint = this.#catalog.endpoint(name, transaction);
+    if (endpoint === null) throw this.#catalog.missing('endpoint', name, transaction);
+    return endpoint;
+  }
+
+  ownerOf(kind: ObjectKind, name: string, transaction: string | null): string | null {
+    return this.#catalog.ownerOf(kind, name, transaction);
+  }
+
+  endpoints(transaction: string | null): readonly ListedEndpoint[] {
+    return this.#catalog.endpoints(transaction);
+  }
+
+  secrets(transaction: string | null): readonly SecretInfo[] {
+    return this.#catalog.secrets(transaction);
+  }
+
+  async preview(change: StagedChange, actor: string, transaction: string | null): Promise<ChangePreview> {
+    const plan = this.#catalog.preview(transaction, change, actor);
+    const captured = this.#catalog.streams().flatMap(({ definition }) => definition.tables.map(({ oid }) => oid));
+    const names = { publication: 'walhook', insertsPublication: 'walhook_inserts' };
+    return { notices: plan.notices, stream: streamOf(plan), captured, ...names, problem: null };
+  }
+
+  history(kind: ObjectKind, name: string, limit: number): readonly HistoryEntry[] {
+    return this.#catalog.history(kind, name, limit);
+  }
+
+  async #wait(signal: AbortSignal): Promise<void> {
+    if (!this.#held) return;
+    this.#arrived.resolve();
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    });
+    await Promise.race([this.#held.promise, aborted]);
+  }
+
+  #apply(change: StagedChange, actor: string): readonly PgNotice[] {
+    const holder = this.#catalog.begin();
+    try {
+      const plan = this.#catalog.plan(holder, change, actor);
+      this.#catalog.apply(plan);
+      return plan.notices;
+    } finally {
+      this.#catalog.end(holder);
+    }
+  }
+
+  #get(name: string, transaction: string | null = null): StreamDefinition {
+    const stream = this.#catalog.stream(name, transaction);
+    if (!stream) throw this.#catalog.missing('stream', name, transaction);
+    return stream.definition;
   }
 }
 
 const CAPTURE: CaptureStatus = {
   state: 'streaming',
   error: null,
+  slotWalStatus: 'reserved',
+  heartbeatAgeMs: 0,
+  backfills: [],
   slotName: 'walhook',
   receivedLsn: '0/2',
   confirmedLsn: '0/1',
@@ -116,15 +237,67 @@ const CAPTURE: CaptureStatus = {
   logChunks: 2,
 };
 
+/** Deliveries of nothing, which remembers what was asked. */
+class FakeDeliveries implements DeliveryControl {
+  readonly asked: string[] = [];
+
+  deliveries(): Promise<readonly DeliveryRecord[]> {
+    return Promise.resolve([]);
+  }
+
+  deadLetters(): Promise<readonly DeadLetterRecord[]> {
+    return Promise.resolve([]);
+  }
+
+  retryDeadLetters(stream: string, id: string | null, actor: string): Promise<number> {
+    return this.#note(3, 'retry', stream, id, actor);
+  }
+
+  discardDeadLetters(stream: string, id: string | null, actor: string): Promise<number> {
+    return this.#note(2, 'discard', stream, id, actor);
+  }
+
+  skipEvent(stream: string, id: string, actor: string): Promise<void> {
+    return this.#note(undefined, 'skip', stream, id, actor);
+  }
+
+  restart(stream: string, actor: string): Promise<void> {
+    return this.#note(undefined, 'restart', stream, null, actor);
+  }
+
+  resetCircuit(stream: string, actor: string): Promise<void> {
+    return this.#note(undefined, 'reset', stream, null, actor);
+  }
+
+  peek(): Promise<readonly PeekedRequest[]> {
+    return Promise.resolve([]);
+  }
+
+  test(): Promise<TestResult> {
+    const none = { responseExcerpt: null, error: null };
+    return Promise.resolve({ ok: true, httpStatus: 204, totalMs: 1, signatureSent: false, ...none });
+  }
+
+  #note<T>(answer: T, ...asked: readonly (string | null)[]): Promise<T> {
+    this.asked.push(asked.join(' '));
+    return Promise.resolve(answer);
+  }
+}
+
 const DELIVERY: DeliveryStatus = {
   streamId: '00000000-0000-4000-8000-000000000001',
   eventsCaptured: 9,
   eventsDelivered: 5,
+  eventsFiltered: 0,
+  filterDoubts: 0,
+  lastFilterDoubt: null,
   eventsFailed: 1,
   eventsRetried: 1,
   deadLetters: 0,
+  eventsDiscarded: 0,
   pendingEvents: 4,
   pendingBytes: 400,
+  parkedEvents: 0,
   inFlight: 2,
   oldestPendingCommitMs: null,
   lastEventAtMs: Date.UTC(2026, 0, 5, 10, 1, 0, 0),
@@ -133,10 +306,16 @@ const DELIVERY: DeliveryStatus = {
   lastError: 'HTTP 500',
   lastErrorAtMs: Date.UTC(2026, 0, 5, 10, 0, 59, 500),
   nextRetryAtMs: null,
+  circuitState: 'closed',
+  circuitOpenedAtMs: null,
+  circuitNextProbeAtMs: null,
+  blockedKeys: 0,
   haltedReason: null,
+  blockedReason: null,
   deliveryP50Ms: 1.5,
   deliveryP99Ms: null,
   acknowledgedLsn: '0/1',
+  measures: null,
 };
 
 function reportOf(definition: StreamDefinition): StreamReport {
@@ -146,6 +325,7 @@ function reportOf(definition: StreamDefinition): StreamReport {
     statusReason: null,
     delivery: DELIVERY,
     capture: CAPTURE,
+    backfill: null,
     lagSeconds: 0.25,
     lagBytes: 400,
   };

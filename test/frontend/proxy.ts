@@ -3,10 +3,22 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
-import type { LocalPostgres } from '../../src/cli/local-postgres.ts';
+import type { LocalPostgres, LocalPostgresOptions } from '../../src/cli/local-postgres.ts';
 import { Frontend, type FrontendOptions } from '../../src/frontend/frontend.ts';
+import type { ServerInfo } from '../../src/model/server-info.ts';
+import type { Address } from '../../src/frontend/sockets.ts';
+import { SessionUpstream } from '../../src/upstream/session-upstream.ts';
+import { plainUpstream } from '../support/upstreams.ts';
 import { connect, startPostgres } from '../support/test-database.ts';
 import { FakeStreams } from './fake-streams.ts';
+
+/** What statements see of the process. */
+export const TEST_INFO: ServerInfo = {
+  version: '1.2.3',
+  requireEndpoint: false,
+  validate: false,
+  settings: [{ name: 'listen', value: '127.0.0.1:0', source: 'flag', text: 'Where it listens.' }],
+};
 
 export interface TcpAddress {
   readonly host: string;
@@ -25,14 +37,15 @@ export interface Proxy {
 }
 
 export async function startProxy(
-  upstream: FrontendOptions['upstream'],
+  upstream: Address | SessionUpstream,
   options: Partial<FrontendOptions> = {},
 ): Promise<Proxy> {
   const streams = new FakeStreams();
   const frontend = new Frontend({
-    listen: { host: '127.0.0.1', port: 0 },
-    upstream,
+    listen: [{ host: '127.0.0.1', port: 0 }],
+    upstream: upstream instanceof SessionUpstream ? upstream : plainUpstream(upstream),
     control: streams,
+    info: TEST_INFO,
     clock: systemClock,
     logger: silentLogger,
     limits: { drainTimeoutMs: 100 },
@@ -40,7 +53,7 @@ export async function startProxy(
   });
   const controller = new AbortController();
   const running = frontend.run(controller.signal);
-  const address = (await frontend.address) as TcpAddress;
+  const [address] = (await frontend.addresses) as [TcpAddress];
   const stop = (): Promise<void> => {
     controller.abort();
     return running;
@@ -60,13 +73,16 @@ export async function startProxy(
 }
 
 /** A server that lets the role `postgres` in without a password (every other by SCRAM), and a frontend before it. */
-export async function startPair(): Promise<{ server: LocalPostgres; direct: TcpAddress; proxy: Proxy }> {
-  const server = await startPostgres();
+export async function startPair(
+  serverOptions: Partial<LocalPostgresOptions> = {},
+  options: Partial<FrontendOptions> = {},
+): Promise<{ server: LocalPostgres; direct: TcpAddress; proxy: Proxy }> {
+  const server = await startPostgres(serverOptions);
   const hba = join(server.dataDir, 'pg_hba.conf');
   writeFileSync(hba, `host all postgres 127.0.0.1/32 trust\n${readFileSync(hba, 'utf8')}`);
   const client = await connect(server.url());
   await client.query('select pg_reload_conf()');
   await client.end();
   const direct = { host: '127.0.0.1', port: server.port };
-  return { server, direct, proxy: await startProxy(direct) };
+  return { server, direct, proxy: await startProxy(direct, options) };
 }

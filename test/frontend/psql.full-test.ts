@@ -82,7 +82,7 @@ test('each statement of ours', async () => {
     'DROP CDC STREAM',
   ]);
   assert.ok(out.includes('https://example.com/hook?key=***') && !out.includes('secret'));
-  assert.match(out, /\(41 rows\)/);
+  assert.match(out, /\(44 rows\)/);
 });
 
 test('the caret stands under the word', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
@@ -13,6 +13,7 @@ import {
 import { RawClient, say, typesOf } from '../support/raw-client.ts';
 import { temporaryFolder } from '../support/test-database.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { fakeUpstream } from './fake-upstream.ts';
 import { startProxy } from './proxy.ts';
 
 const STARTUP = encodeStartupMessage({ user: 'me', database: 'mine' });
@@ -20,7 +21,7 @@ const STARTUP = encodeStartupMessage({ user: 'me', database: 'mine' });
 test('a startup packet cut at each byte is read whole, with what follows it', () => {
   const bytes = Buffer.concat([STARTUP, Buffer.from('more')]);
   for (let cut = 0; cut <= STARTUP.length; cut++) {
-    const reader = new StartupReader();
+    const reader = new StartupReader(false);
     let step = reader.read(bytes.subarray(0, cut));
     if (cut < STARTUP.length) {
       assert.equal(step.kind, 'wait');
@@ -36,14 +37,14 @@ test('a startup packet cut at each byte is read whole, with what follows it', ()
 });
 
 test('each encryption request is refused once, in either order', () => {
-  const reader = new StartupReader();
+  const reader = new StartupReader(false);
   assert.equal(reader.read(encodeGssencRequest()).kind, 'refuse-encryption');
   assert.equal(reader.read(encodeSslRequest()).kind, 'refuse-encryption');
-  assert.throws(() => reader.read(encodeSslRequest()), { code: '08P01' });
+  assert.throws(() => reader.read(encodeSslRequest()), { code: '0A000' });
 });
 
 test('a cancel request has its key', () => {
-  const step = new StartupReader().read(encodeCancelRequest(Buffer.from('01020304', 'hex')));
+  const step = new StartupReader(false).read(encodeCancelRequest(Buffer.from('01020304', 'hex')));
   assert.equal(step.kind === 'cancel' && step.key.toString('hex'), '01020304');
 });
 
@@ -51,7 +52,7 @@ test('what cannot be a startup packet is refused', () => {
   for (const hex of ['00000007', '00002711', 'ffffffff', '160301020001', '0000000d0003000075736572']) {
     assert.throws(
       () => {
-        const { kind } = new StartupReader().read(Buffer.from(`${hex}00`, 'hex'));
+        const { kind } = new StartupReader(false).read(Buffer.from(`${hex}00`, 'hex'));
         assert.notEqual(kind, 'start');
         if (kind === 'wait') throw Object.assign(new Error(), { code: '08P01' });
       },
@@ -67,20 +68,6 @@ test('replication is asked for by any value that is not false', () => {
   assert.deepEqual(['false', 'off', 'no', '0', 'F', ''].filter(asks), []);
   assert.equal(asksForReplication(new Map()), false);
 });
-
-/** An upstream that says it is ready and then plays back what it is given to say. */
-async function fakeUpstream(speak: (socket: Socket) => void): Promise<{ host: string; port: number }> {
-  const server = createServer((socket) => {
-    socket.on('error', () => undefined);
-    socket.once('data', () => {
-      socket.write(Buffer.from('520000000800000000' + '5a0000000549', 'hex'));
-      speak(socket);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  after(() => server.close());
-  return { host: '127.0.0.1', port: (server.address() as AddressInfo).port };
-}
 
 test('whatever a client sends before and after its startup packet, the frontend lives', async () => {
   const proxy = await startProxy(await fakeUpstream((socket) => void socket.on('data', () => socket.end())));
@@ -212,7 +199,7 @@ test('both sides may be unix sockets', async () => {
   await new Promise<void>((resolve) => upstream.listen(path, resolve));
   after(() => upstream.close());
   const listen = { path: join(folder, 'frontend') };
-  await startProxy({ path }, { listen });
+  await startProxy({ path }, { listen: [listen] });
   const client = await RawClient.open(listen);
   client.send(STARTUP);
   assert.equal(typesOf(await client.closed()), 'RZ');

@@ -25,6 +25,7 @@ function transactionAt(commitLsn: bigint): ChunkDraft {
     last: { commitLsn, lsn, ordinal: 0 },
     confirmLsn: commitLsn + 5n,
     firstCommitMicros: 1_000n,
+    lastCommit: null,
     relations: [{ oid: 1, definition: null, changes: 1 }],
     changes: 1,
     data,
@@ -66,6 +67,7 @@ test('a chunk is read back as it was appended, and only once it is committed', (
     last: { commitLsn: 2n ** 40n, lsn: 2n ** 33n + 1n, ordinal: 7 },
     confirmLsn: 0n,
     firstCommitMicros: 2n ** 51n,
+    lastCommit: null,
     relations: [
       { oid: 4_000_000_000, definition, changes: 2 },
       { oid: 2, definition: null, changes: 1 },
@@ -78,12 +80,12 @@ test('a chunk is read back as it was appended, and only once it is committed', (
   log.commit();
   assert.deepEqual(reader.read(1), { header, data: draft.data, relationMessages: new Map([[1, definition]]) });
   assert.deepEqual(relationMessages, new Map([[1, definition]]));
-  const { data, ...fields } = draft;
+  const { data, lastCommit: _, ...fields } = draft;
   const relations = [
     { oid: 4_000_000_000, version: 1, changes: 2 },
     { oid: 2, version: null, changes: 1 },
   ];
-  assert.deepEqual(header, { ...fields, id: 1, bytes: data.length, relations });
+  assert.deepEqual(header, { ...fields, backfill: null, id: 1, bytes: data.length, relations });
   reader.close();
   log.close();
 });
@@ -131,6 +133,7 @@ test('the end tells of the transaction that is logged in part', () => {
     last: null,
     confirmLsn: 100n,
     firstCommitMicros: null,
+    lastCommit: null,
     relations: [],
     changes: 0,
     data: Buffer.alloc(0),

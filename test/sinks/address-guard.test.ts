@@ -1,11 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  AddressGuard,
-  EgressBlockedError,
-  EgressRuleError,
-  parseEgressAllow,
-} from '../../src/sinks/webhook/address-guard.ts';
+import { AddressGuard, EgressBlockedError, EgressRuleError, parseEgressAllow } from '../../src/sinks/address-guard.ts';
 
 // By default only public unicast addresses; metadata addresses only by an entry that is that address.
 
@@ -27,6 +22,7 @@ const NOT_PUBLIC = [
   '100.64.0.1',
   '127.0.0.1',
   '127.255.255.254',
+  '100.100.100.200',
   '168.63.129.16',
   '169.254.169.254',
   '172.16.0.1',
@@ -86,6 +82,22 @@ const LISTED: readonly (readonly [allow: string, address: string, host: string, 
   ['fd00:ec2::254', 'fd00:ec2::254', 'x', true],
   ['fe80::/10', 'fe80::1', 'x', false],
   ['168.63.129.16', '168.63.129.16', 'x', true],
+  ['100.64.0.0/10', '100.100.100.200', 'x', false],
+  ['100.64.0.0/10', '100.100.100.201', 'x', true],
+  ['192.0.0.0/24', '192.0.0.192', 'x', false],
+  ['fd00::/8', 'fd20:ce::254', 'x', false],
+  // IPv4 inside IPv6: NAT64 (RFC 6052, 8215), 6to4, IPv4-translated, IPv4-compatible, IPv4-mapped.
+  ['::/0', '64:ff9b::a9fe:a9fe', 'x', false],
+  ['::/0', '64:ff9b:1::a9fe:a9fe', 'x', false],
+  ['::/0', '64:ff9b:1:a9fe:a9:fe00::', 'x', false],
+  ['::/0', '2002:a9fe:a9fe::1', 'x', false],
+  ['::/0', '::ffff:0:a9fe:a9fe', 'x', false],
+  ['::/0', '::a9fe:a9fe', 'x', false],
+  ['::/0', '::ffff:a9fe:a9fe', 'x', false],
+  ['::/0', '64:ff9b::808:808', 'x', true],
+  ['64:ff9b::/96', '64:ff9b::a00:1', 'x', true],
+  ['64:ff9b::a9fe:a9fe', '64:ff9b::a9fe:a9fe', 'x', true],
+  ['hooks.internal', '64:ff9b::a83f:8110', 'hooks.internal', false],
 ];
 
 test('entries of the allow list add addresses, networks and host names, but no metadata address by the way', () => {

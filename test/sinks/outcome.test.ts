@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { DeadlineError } from '../../src/base/clock.ts';
-import { EgressBlockedError } from '../../src/sinks/webhook/address-guard.ts';
+import { EgressBlockedError } from '../../src/sinks/address-guard.ts';
 import { answerOutcome, errorOutcome, MAX_ANSWER_BYTES, parseRetryAfter } from '../../src/sinks/webhook/outcome.ts';
 
 const NOW = Date.UTC(2026, 0, 5, 10);
@@ -18,14 +20,17 @@ const STATUSES: readonly (readonly [string, readonly number[]])[] = [
 for (const [expected, statuses] of STATUSES) {
   test(`${statuses.join(', ')} mean ${expected}`, () => {
     for (const status of statuses) {
-      const outcome = answerOutcome({ status, retryAfter: null, body: Buffer.alloc(0), truncated: false }, NOW);
+      const outcome = answerOutcome(
+        { status, retryAfter: null, encoding: null, body: Buffer.alloc(0), truncated: false },
+        NOW,
+      );
       assert.equal(outcome.class, expected, String(status));
     }
   });
 }
 
 test('503 with Retry-After asks for time; with one that is nonsense it is an error like others', () => {
-  const answer = { status: 503, body: Buffer.alloc(0), truncated: false };
+  const answer = { status: 503, encoding: null, body: Buffer.alloc(0), truncated: false };
   const asked = answerOutcome({ ...answer, retryAfter: '120' }, NOW);
   assert.deepEqual(asked, {
     class: 'overloaded',
@@ -72,16 +77,55 @@ const BODIES: readonly (readonly [string, readonly string[]])[] = [
 
 test('a 2xx acknowledges all but what it lists as failed', () => {
   for (const [text, failed] of BODIES) {
-    const outcome = answerOutcome({ status: 200, retryAfter: null, body: Buffer.from(text), truncated: false }, NOW);
+    const outcome = answerOutcome(
+      { status: 200, retryAfter: null, encoding: null, body: Buffer.from(text), truncated: false },
+      NOW,
+    );
     assert.deepEqual(outcome, { class: 'ok', status: 200, failed }, text);
   }
 });
 
 test('a list of failed events that was cut off acknowledges nothing; any other long answer is ok', () => {
   const cut = (text: string): Buffer => Buffer.from(text.padEnd(MAX_ANSWER_BYTES, 'x'));
-  const answer = { status: 200, retryAfter: null, truncated: true };
+  const answer = { status: 200, retryAfter: null, encoding: null, truncated: true };
   assert.equal(answerOutcome({ ...answer, body: cut(' {"failed":["') }, NOW).class, 'transient');
   assert.equal(answerOutcome({ ...answer, body: cut('<html>') }, NOW).class, 'ok');
+});
+
+const PACKED = Object.entries({
+  gzip: (body: Buffer) => gzipSync(body),
+  ' BR': (body: Buffer) => brotliCompressSync(body),
+  zstd: (body: Buffer) => zstdCompressSync(body),
+  deflate: (body: Buffer) => deflateSync(body),
+});
+
+test('a 2xx that is compressed is read all the same; what cannot be read acknowledges nothing', () => {
+  const list = Buffer.from('{"failed":["a"]}');
+  const outcome = (encoding: string, body: Buffer, truncated = false) =>
+    answerOutcome({ status: 200, retryAfter: null, encoding, body, truncated }, NOW);
+  for (const [encoding, pack] of PACKED) {
+    assert.deepEqual(outcome(encoding, pack(list)), { class: 'ok', status: 200, failed: ['a'] }, encoding);
+  }
+  assert.deepEqual(outcome('identity', list), { class: 'ok', status: 200, failed: ['a'] });
+  assert.equal(outcome('gzip', Buffer.alloc(0)).class, 'ok');
+  for (const [encoding, body] of [
+    ['gzip', list],
+    ['compress', list],
+    ['constructor', list],
+    ['gzip', gzipSync(list).subarray(0, -3)],
+  ] as const) {
+    assert.equal(outcome(encoding, body).class, 'transient', encoding);
+  }
+  assert.equal(outcome('gzip', gzipSync(Buffer.alloc(10_000_000))).class, 'ok', 'no list is that long');
+  // Cut off: what there is tells whether it was a list.
+  const random = randomBytes(200_000).toString('base64');
+  for (const [encoding, pack] of PACKED) {
+    const cut = (text: string): Buffer => pack(Buffer.from(text)).subarray(0, MAX_ANSWER_BYTES);
+    assert.equal(outcome(encoding, cut(`{"failed":["${random}"]}`), true).class, 'transient', encoding);
+    const page = outcome(encoding, cut(`<html>${random}`), true).class;
+    // A block of zstd's is longer than what is read of an answer.
+    assert.equal(page, encoding === 'zstd' ? 'transient' : 'ok', encoding);
+  }
 });
 
 const ERRORS: readonly (readonly [string, string, string])[] = [
@@ -90,7 +134,9 @@ const ERRORS: readonly (readonly [string, string, string])[] = [
   ['UND_ERR_SOCKET', 'transient', 'connection_reset'],
   ['UND_ERR_CONNECT_TIMEOUT', 'transient', 'timeout_connect'],
   ['EAI_AGAIN', 'transient', 'dns_error'],
+  ['EAI_FAIL', 'transient', 'dns_error'],
   ['ENOTFOUND', 'misconfigured', 'dns_unknown_host'],
+  ['ENODATA', 'misconfigured', 'dns_unknown_host'],
   ['DEPTH_ZERO_SELF_SIGNED_CERT', 'misconfigured', 'tls_error'],
   ['CERT_HAS_EXPIRED', 'misconfigured', 'tls_error'],
   ['ERR_TLS_CERT_ALTNAME_INVALID', 'misconfigured', 'tls_error'],

@@ -1,42 +1,11 @@
 import assert from 'node:assert/strict';
 import type { LookupFunction } from 'node:net';
 import { after, test } from 'node:test';
-import { systemClock } from '../../src/base/clock.ts';
-import type { Outcome, SinkBatch } from '../../src/sinks/sink.ts';
-import { AddressGuard, parseEgressAllow } from '../../src/sinks/webhook/address-guard.ts';
-import { WebhookSink, type WebhookSinkOptions } from '../../src/sinks/webhook/webhook-sink.ts';
 import { SELF_SIGNED } from '../support/self-signed.ts';
 import { type Fault, WebhookReceiver } from '../support/webhook-receiver.ts';
+import { BATCH, brief, send, sinkFor } from '../support/webhook-sinks.ts';
 
 // Whatever a receiver does, the outcome is a value, in time, and the next request is not affected.
-
-const BATCH: SinkBatch = {
-  requestId: '019b8d8a-7b6f-7c3f-8f83-b22a9aa26cff',
-  body: Buffer.from('{"id":"019b8d8a-7b6f-7c3f-8f83-b22a9aa26cff"}'),
-  events: 1,
-  attempt: 3,
-  stream: 'orders_cdc_stream',
-  table: { schema: 'public', name: 'orders' },
-};
-const LOOPBACK = ['127.0.0.1', '::1'];
-
-function sinkFor(
-  url: string,
-  changes: Partial<WebhookSinkOptions> = {},
-  allow: readonly string[] = LOOPBACK,
-): WebhookSink {
-  const sink = new WebhookSink({
-    url,
-    headers: {},
-    requestTimeoutMs: 10_000,
-    userAgent: 'walhook/0.0.0',
-    guard: new AddressGuard(parseEgressAllow(allow)),
-    clock: systemClock,
-    ...changes,
-  });
-  after(() => sink.close());
-  return sink;
-}
 
 async function receiver(...faults: readonly Fault[]): Promise<WebhookReceiver> {
   const started = (await WebhookReceiver.start()).script(...faults);
@@ -44,17 +13,11 @@ async function receiver(...faults: readonly Fault[]): Promise<WebhookReceiver> {
   return started;
 }
 
-function send(sink: WebhookSink, batch: SinkBatch = BATCH): Promise<Outcome> {
-  return sink.send(batch, new AbortController().signal);
-}
-
-function brief(outcome: Outcome): string {
-  return outcome.class === 'ok' || outcome.class === 'cancelled' ? outcome.class : `${outcome.class} ${outcome.code}`;
-}
-
 test('the request is what the design says, header by header', async () => {
   const at = await receiver();
-  const sink = sinkFor(at.url('/a/b?token=1'), { headers: { 'X-Tenant': 'blue', Authorization: 'Bearer t' } });
+  const sink = sinkFor(at.url('/a/b?token=1'), {
+    options: { headers: { 'X-Tenant': 'blue', Authorization: 'Bearer t' } },
+  });
   assert.deepEqual(await send(sink), { class: 'ok', status: 200, failed: [] });
   const [request] = at.requests;
   assert.equal(request!.method, 'POST');
@@ -126,7 +89,7 @@ const SLOW: readonly Fault[] = [{ kind: 'hang' }, { kind: 'slow-body', everyMs: 
 for (const fault of SLOW) {
   test(`${fault.kind} ends at the deadline, and the next request goes through`, async () => {
     const at = await receiver(fault);
-    const sink = sinkFor(at.url(), { requestTimeoutMs: 300 });
+    const sink = sinkFor(at.url(), { options: { requestTimeoutMs: 300 } });
     assert.equal(brief(await send(sink)), 'transient timeout');
     assert.equal(brief(await send(sink)), 'ok');
   });

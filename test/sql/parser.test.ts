@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { PgError } from '../../src/postgres/sqlstate.ts';
 import { isOurs } from '../../src/sql/classify.ts';
+import { findOption, isEndpointOption, OPTION_NAMES } from '../../src/sql/options.ts';
 import { parseStatement } from '../../src/sql/parser.ts';
 import { printStatement } from '../../src/sql/print.ts';
-import { STATEMENTS } from '../../src/sql/statements.ts';
 import { sqlText } from './arbitraries.ts';
 
 /** As positions count. */
@@ -46,10 +46,46 @@ const accepted: readonly (readonly [text: string, canonical: string])[] = [
     `CREATE CDC STREAM ON t TO WEBHOOK 'u' WITH (max_retries=-5, timeout=+1.5, headers=on, batch_size=$1) ENVELOPE FLAT FORMAT JSON`,
     `CREATE CDC STREAM ON t TO WEBHOOK 'u' FORMAT JSON ENVELOPE FLAT WITH (max_retries = -5, timeout = 1.5, headers = on, batch_size = $1)`,
   ],
+  // As pgjdbc writes parameters in its simple mode.
+  [
+    `CREATE CDC STREAM ON t TO WEBHOOK ('u') AS ('s'::varchar) WITH (batch_size = ('5'::int4), timeout = (5), headers = ($1))`,
+    `CREATE CDC STREAM s ON t TO WEBHOOK 'u' WITH (batch_size = '5', timeout = 5, headers = $1)`,
+  ],
   [`CREATE CDC STREAM ON t TO WEBHOOK E'a\\x62\\'\\\\'`, `CREATE CDC STREAM ON t TO WEBHOOK E'ab''\\\\'`],
   [`CREATE CDC STREAM ON t TO WEBHOOK $u$a'$$b$u$`, `CREATE CDC STREAM ON t TO WEBHOOK 'a''$$b'`],
   [`CREATE CDC STREAM ON t TO WEBHOOK 'a'\n -- it's\n 'b'`, `CREATE CDC STREAM ON t TO WEBHOOK 'ab'`],
   [`/* a */ CREATE/**/CDC--x\nSTREAM/*/*'*/*/ON"t"TO WEBHOOK'u';;`, `CREATE CDC STREAM ON t TO WEBHOOK 'u'`],
+  [
+    "CREATE CHANGE DATA CAPTURE ON transactions TO KINESIS 'transactions-stream' REGION 'us-east-1' FORMAT AVRO;",
+    "CREATE CDC STREAM ON transactions TO KINESIS 'transactions-stream' REGION 'us-east-1' FORMAT AVRO",
+  ],
+  [
+    `CREATE CHANGE STREAM OR ON TABLE a(x,"Y")WHERE(b),TABLE c.d, e WHERE ((b)) TO ENDPOINT e KEY(x)WHEN(/*x*/NEW.a-- )
+      )AS n TRANSFORM TEMPLATE 't' COMMENT 'c' OPERATIONS(UPDATE OF a,b,DELETE)`.replace(' OR ', ' '),
+    `CREATE CDC STREAM n ON a (x, "Y") WHERE (b), c.d, e WHERE ((b)) TO ENDPOINT e OPERATIONS (UPDATE OF a, b, DELETE) ` +
+      `WHEN (NEW.a) TRANSFORM TEMPLATE 't' KEY (x) COMMENT 'c'`,
+  ],
+  [
+    `CREATE CDC STREAM s ON tables, tables.tables TO WEBHOOK 'u' OPERATIONS (UPDATE OF "insert", delete)`,
+    `CREATE CDC STREAM s ON tables, tables.tables TO WEBHOOK 'u' OPERATIONS (UPDATE OF "insert", DELETE)`,
+  ],
+  [
+    `CREATE CDC STREAM s ON s.when (a), s.where (b) WHERE (c) TO WEBHOOK 'u'`,
+    `CREATE CDC STREAM s ON s."when" (a), s."where" (b) WHERE (c) TO WEBHOOK 'u'`,
+  ],
+  [
+    `CREATE CDC STREAM s ON t TO WEBHOOK 'u' WITH (signing_secret = secret Name, method = secret, "HEADER.X" = on)`,
+    `CREATE CDC STREAM s ON t TO WEBHOOK 'u' WITH (signing_secret = SECRET name, method = secret, "HEADER.X" = on)`,
+  ],
+  ['ALTER CHANGE STREAM s OWNER TO current_user', 'ALTER CDC STREAM s OWNER TO CURRENT_USER'],
+  ['ALTER CDC STREAM s OWNER TO "current_user"', 'ALTER CDC STREAM s OWNER TO "current_user"'],
+  ["ALTER CDC STREAM s SET TO KAFKA 'k' TOPIC 't'", "ALTER CDC STREAM s SET TO KAFKA 'k' TOPIC 't'"],
+  ['PAUSE CDC STREAM ALL', 'ALTER CDC STREAM ALL PAUSE'],
+  ['SHOW CHANGE STREAM HISTORY s', 'SHOW CDC STREAM HISTORY s'],
+  ['SHOW CREATE CHANGE STREAM s', 'SHOW CREATE CDC STREAM s'],
+  ['COMMENT ON CHANGE STREAM s IS null', 'COMMENT ON CDC STREAM s IS NULL'],
+  ['TEST CHANGE STREAM s', 'TEST CDC STREAM s'],
+  ["SHOW CDC DELIVERIES LIMIT ('5'::int8)", "SHOW CDC DELIVERIES LIMIT '5'"],
   ['SHOW CHANGE STREAMS', 'SHOW CDC STREAMS'],
   ['SHOW CHANGE STREAM STATUS status', 'SHOW CDC STREAM STATUS status'],
   ['PAUSE CDC STREAM pause', 'ALTER CDC STREAM pause PAUSE'],
@@ -86,53 +122,136 @@ test('nodes are frozen and know their positions in characters', () => {
   assert.ok(Object.isFrozen(statement) && statement.kind === 'drop-streams' && Object.isFrozen(statement.names));
 });
 
-const STATEMENTS_HINT =
-  'The statements are CREATE CHANGE DATA CAPTURE, CREATE CDC STREAM, ALTER CDC STREAM … PAUSE, ' +
-  'ALTER CDC STREAM … RESUME, DROP CDC STREAM, SHOW CDC STREAMS, SHOW CDC STREAM STATUS.';
+const VERBS =
+  'expected CREATE, EXPLAIN, ALTER, PAUSE, RESUME, DROP, COMMENT, SHOW, CHECK, TEST, PEEK, BACKFILL, CANCEL, REPLAY, ' +
+  'RETRY or DISCARD';
+const NAME_IT = 'Write it before ON, or after AS at the end.';
+const optionList = (names: readonly string[]): string => `The options are ${names.join(', ')}.`;
+const ENDPOINT_OPTIONS = optionList(OPTION_NAMES.filter((name) => isEndpointOption(findOption(name)!)));
 const CREATE = "CREATE CDC STREAM s ON t TO WEBHOOK 'u'";
 
 /** The offending token stands between « and »; `«»` is the end of input. */
 const refused: readonly (readonly [marked: string, message: string, hint: string | undefined])[] = [
-  ['«»', 'syntax error at end of input', STATEMENTS_HINT],
-  ['«;»', 'syntax error at or near ";"', STATEMENTS_HINT],
-  ['«TEST» CDC STREAM s', 'syntax error at or near "TEST"', STATEMENTS_HINT],
-  ['«CHECK» CDC', 'syntax error at or near "CHECK"', STATEMENTS_HINT],
-  ['«EXPLAIN» CREATE CDC STREAM s', 'syntax error at or near "EXPLAIN"', STATEMENTS_HINT],
-  ['CREATE «OR» REPLACE CDC STREAM s', 'syntax error at or near "OR"', STATEMENTS_HINT],
-  ["CREATE CDC «ENDPOINT» e AS 'u'", 'syntax error at or near "ENDPOINT"', STATEMENTS_HINT],
-  ['SHOW CDC «VERSION»', 'syntax error at or near "VERSION"', STATEMENTS_HINT],
-  ['SHOW CDC STREAM «TABLES» s', 'syntax error at or near "TABLES"', STATEMENTS_HINT],
+  ['«»', 'syntax error at end of input', VERBS],
+  ['«;»', 'syntax error at or near ";"', VERBS],
+  ['«CREAT» CDC STREAM s', 'syntax error at or near "CREAT"', 'did you mean "CREATE"?'],
+  ['EXPLAIN «ANALYZE» CREATE CDC STREAM s', 'syntax error at or near "ANALYZE"', 'expected CREATE'],
+  ['CREATE CDC «ENDPONT» e', 'syntax error at or near "ENDPONT"', 'did you mean "ENDPOINT"?'],
+  ['CREATE CDC «TABLE» t', 'syntax error at or near "TABLE"', 'expected STREAM, ENDPOINT or SECRET'],
+  ['CREATE OR REPLACE CDC «SECRET» s', 'syntax error at or near "SECRET"', 'expected STREAM or ENDPOINT'],
+  ['DROP CHANGE «DATA» CAPTURE s', 'syntax error at or near "DATA"', 'expected STREAM'],
+  ['SHOW CDC «STREM»', 'syntax error at or near "STREM"', 'did you mean "STREAM"?'],
+  ['SHOW CDC STREAM «TABLE» s', 'syntax error at or near "TABLE"', 'did you mean "TABLES"?'],
+  ['SHOW CDC STREAM «s»', 'syntax error at or near "s"', 'expected STATUS, TABLES, OPTIONS or HISTORY'],
+  ['SHOW CDC STREAMS LIKE «a»', 'syntax error at or near "a"', 'expected a string'],
+  ['SHOW CDC DEAD «LETTER»', 'syntax error at or near "LETTER"', 'did you mean "LETTERS"?'],
+  ['SHOW CDC DELIVERIES LIMIT «x»', 'syntax error at or near "x"', 'expected a number or a string'],
+  ['CHECK CDC «STREAM» s', 'syntax error at or near "STREAM"', 'expected the end of the statement'],
+  ['TEST CDC «s»', 'syntax error at or near "s"', 'expected STREAM, ENDPOINT or WEBHOOK'],
+  ['REPLAY CDC STREAM s «»', 'syntax error at end of input', 'expected SINCE or FROM'],
+  ['RETRY CDC DEAD LETTERS FOR s «»', 'syntax error at end of input', 'expected ALL or ID'],
+  ['ALTER CDC STREAM ALL «RESTART»', 'syntax error at or near "RESTART"', 'expected PAUSE or RESUME'],
+  [
+    'ALTER CDC STREAM s SET «KEY» (a)',
+    'syntax error at or near "KEY"',
+    'expected "(", TO, FORMAT, ENVELOPE, WHEN or TRANSFORM',
+  ],
+  [
+    'ALTER CDC STREAM s DROP TABLE a «(»x)',
+    'syntax error at or near "("',
+    'expected ".", "," or the end of the statement',
+  ],
+  [
+    "ALTER CDC STREAM s SET TO WEBHOOK 'u' TOPIC «'t'»",
+    'syntax error at or near "TOPIC"',
+    'TOPIC belongs to TO KAFKA.',
+  ],
+  ["ALTER CDC SECRET s «FROM» ENV 'x'", 'syntax error at or near "FROM"', 'expected AS'],
+  ['CREATE CDC SECRET s «»', 'syntax error at end of input', 'expected AS or FROM'],
+  [
+    "CREATE CDC ENDPOINT e AS 'u' WITH («ordering» = key)",
+    'option "ordering" is not one of an endpoint',
+    'Give it to the stream: an endpoint has only what belongs to a destination.',
+  ],
+  ['ALTER CDC ENDPOINT e RESET («ordring»)', 'unrecognized option "ordring"', ENDPOINT_OPTIONS],
+  [
+    'ALTER CDC STREAM s RESET (timeout, «timeout_secs»)',
+    'option "timeout_secs" specified more than once',
+    '"timeout_secs" and "timeout" are the same option.',
+  ],
+  [`${CREATE} WITH («acks» = all)`, 'option "acks" belongs to TO KAFKA', undefined],
+  [
+    `CREATE CDC STREAM ON t TO KAFKA 'k' TOPIC 't' WITH («method» = PUT)`,
+    'option "method" belongs to TO WEBHOOK',
+    undefined,
+  ],
+  [
+    `CREATE CDC STREAM ON t TO KAFKA 'k' TOPIC 't' WITH («"header.X"» = 'a')`,
+    'headers belong to TO WEBHOOK',
+    undefined,
+  ],
+  [
+    `${CREATE} WITH ("header.X" = 'a', «"header.x"» = 'b')`,
+    'option "header.x" specified more than once',
+    '"header.x" and "header.X" are the same option.',
+  ],
+  // Conditions.
+  ["CREATE CDC STREAM s ON t WHERE («)» TO WEBHOOK 'u'", 'syntax error at or near ")"', 'expected a condition'],
+  ["CREATE CDC STREAM s ON t WHERE «a» = 1 TO WEBHOOK 'u'", 'syntax error at or near "a"', 'expected "("'],
+  ["CREATE CDC STREAM s ON t WHERE ((a) TO WEBHOOK 'u'«»", 'syntax error at end of input', 'expected ")"'],
+  ["CREATE CDC STREAM s ON t WHERE (a = «'x) TO WEBHOOK u»", `unterminated quoted string at or near "'…"`, undefined],
+  ["CREATE CDC STREAM s ON t WHERE (a)«)» TO WEBHOOK 'u'", 'syntax error at or near ")"', 'expected "," or TO'],
+  ["CREATE CDC STREAM s ON t WHERE (a = «$0») TO WEBHOOK 'u'", 'there is no parameter $0', undefined],
+  // Clauses.
+  ["CREATE CDC STREAM s ON t (a, «a») TO WEBHOOK 'u'", 'column "a" specified more than once', undefined],
+  [`${CREATE} KEY (a, «a»)`, 'column "a" specified more than once', undefined],
+  [`${CREATE} OPERATIONS (INSERT, «INSERT»)`, 'operation INSERT specified more than once', undefined],
+  [`${CREATE} OPERATIONS («UPSERT»)`, 'syntax error at or near "UPSERT"', 'did you mean "INSERT"?'],
+  [`${CREATE} OPERATIONS (INSERT «OF» a)`, 'syntax error at or near "OF"', 'expected "," or ")"'],
+  [`${CREATE} WHEN (a) «WHEN» (b)`, 'clause WHEN specified more than once', undefined],
+  [`${CREATE} KEY (a) COMMENT 'x' «COMMENT» 'y'`, 'clause COMMENT specified more than once', undefined],
+  [`${CREATE} TRANSFORM «JSON» 'x'`, 'syntax error at or near "JSON"', 'expected JSONPATH or TEMPLATE'],
+  [`${CREATE} «REGION» 'x'`, 'syntax error at or near "REGION"', 'REGION belongs to TO KINESIS.'],
+  ["CREATE CDC STREAM ON a, «b» TO WEBHOOK 'u'", 'a stream of several tables needs a name', NAME_IT],
+  ["CREATE CDC STREAM ON «ALL» TABLES TO WEBHOOK 'u'", 'a stream of several tables needs a name', NAME_IT],
+  ["CREATE CDC STREAM ON «TABLES» IN SCHEMA a TO WEBHOOK 'u'", 'a stream of several tables needs a name', NAME_IT],
   ['CREATE CHANGE «DATE» CAPTURE ON t', 'syntax error at or near "DATE"', 'did you mean "DATA"?'],
   ['CREATE CDC «STEAM» s', 'syntax error at or near "STEAM"', 'did you mean "STREAM"?'],
-  ['ALTER CDC STREAM s «SET» (x = 1)', 'syntax error at or near "SET"', 'expected PAUSE or RESUME'],
+  ['ALTER CDC STREAM s SET («x» = 1)', 'unrecognized option "x"', optionList(OPTION_NAMES)],
   ['ALTER CDC STREAM s «puase»', 'syntax error at or near "puase"', 'did you mean "PAUSE"?'],
-  ['ALTER CDC STREAM s«»', 'syntax error at end of input', 'expected PAUSE or RESUME'],
+  [
+    'ALTER CDC STREAM s«»',
+    'syntax error at end of input',
+    'expected PAUSE, RESUME, SET, RESET, RENAME, OWNER, ADD, DROP, RESTART or SKIP',
+  ],
   ['ALTER CDC STREAM s PAUSE «x»', 'syntax error at or near "x"', 'expected the end of the statement'],
   ['DROP CDC STREAM  «»', 'syntax error at end of input', 'expected IF or a name'],
   ['DROP CDC STREAM a, «,» b', 'syntax error at or near ","', 'expected a name'],
   ['DROP CDC STREAM «table»', 'syntax error at or near "table"', 'expected IF or a name'],
   ['DROP CDC STREAM «""»', 'zero-length delimited identifier at or near """"', undefined],
-  ['DROP CDC STREAM «"a»', 'unterminated quoted identifier at or near ""a"', undefined],
+  ['DROP CDC STREAM «"a»', 'unterminated quoted identifier at or near ""…"', undefined],
   ['DROP CDC STREAM «U&"a"»', 'syntax error at or near "U&"a""', 'expected IF or a name'],
-  ['DROP CDC STREAM a «/* b»', 'unterminated /* comment at or near "/* b"', undefined],
+  ['DROP CDC STREAM a «/* b»', 'unterminated /* comment at or near "/*…"', undefined],
   ['SHOW CDC STREAMS; «SELECT» 1', 'syntax error at or near "SELECT"', 'expected the end of the statement'],
   ["CREATE CDC STREAM s «TO» WEBHOOK 'u'", 'syntax error at or near "TO"', 'expected ON'],
-  ["CREATE CDC STREAM ON «TO» WEBHOOK 'u'", 'syntax error at or near "TO"', 'expected TABLE or a name'],
-  ["CREATE CDC STREAM ON t«,» u TO WEBHOOK 'u'", 'syntax error at or near ","', 'expected "." or TO'],
-  ['CREATE CDC STREAM ON a.b«.»c', 'syntax error at or near "."', 'expected TO'],
+  ["CREATE CDC STREAM ON «TO» WEBHOOK 'u'", 'syntax error at or near "TO"', 'expected ALL, TABLES, TABLE or a name'],
+  ['CREATE CDC STREAM ON a.b«.»c', 'syntax error at or near "."', 'expected "(", WHERE, "," or TO'],
   ['CREATE CDC STREAM ON t TO «WEBHOK» 1', 'syntax error at or near "WEBHOK"', 'did you mean "WEBHOOK"?'],
   ['CREATE CDC STREAM ON t TO «WEBHOO\u212a» 1', 'syntax error at or near "WEBHOO\u212a"', 'did you mean "WEBHOOK"?'],
-  ['CREATE CDC STREAM ON t TO «HTTP» 1', 'syntax error at or near "HTTP"', 'expected WEBHOOK or KAFKA'],
+  ['CREATE CDC STREAM ON t TO «HTTP» 1', 'syntax error at or near "HTTP"', 'expected WEBHOOK, ENDPOINT or KAFKA'],
+  [`CREATE CDC STREAM ON t TO WEBHOOK («(»'u'))`, 'syntax error at or near "("', 'expected a string'],
+  [`CREATE CDC STREAM ON t TO WEBHOOK ('u'::«oid»)`, 'syntax error at or near "oid"', 'expected a type'],
+  [`CREATE CDC STREAM ON t TO WEBHOOK ('u'«»`, 'syntax error at end of input', 'expected "::" or ")"'],
   ['CREATE CDC STREAM ON t TO WEBHOOK «u»', 'syntax error at or near "u"', 'expected a string'],
   [
     'CREATE CDC STREAM ON t TO WEBHOOK «"u"»',
-    'syntax error at or near ""u""',
+    'syntax error at or near ""…""',
     'expected a string, in single quotes: double quotes are for names',
   ],
-  ["CREATE CDC STREAM ON t TO WEBHOOK «'u»", `unterminated quoted string at or near "'u"`, undefined],
-  ['CREATE CDC STREAM ON t TO WEBHOOK «$$u»', 'unterminated dollar-quoted string at or near "$$u"', undefined],
-  ["CREATE CDC STREAM ON t TO WEBHOOK «X'1»", `unterminated hexadecimal string literal at or near "X'1"`, undefined],
-  ["CREATE CDC STREAM ON t TO WEBHOOK «N'u'»", `syntax error at or near "N'u'"`, 'expected a string'],
+  ["CREATE CDC STREAM ON t TO WEBHOOK «'u»", `unterminated quoted string at or near "'…"`, undefined],
+  ['CREATE CDC STREAM ON t TO WEBHOOK «$$u»', 'unterminated dollar-quoted string at or near "$$…"', undefined],
+  ["CREATE CDC STREAM ON t TO WEBHOOK «X'1»", `unterminated hexadecimal string literal at or near "X'…"`, undefined],
+  ["CREATE CDC STREAM ON t TO WEBHOOK «N'u'»", `syntax error at or near "N'…'"`, 'expected a string'],
   ['CREATE CDC STREAM ON t TO WEBHOOK «$0»', 'there is no parameter $0', undefined],
   ['CREATE CDC STREAM ON t TO WEBHOOK «$65536»', 'there is no parameter $65536', undefined],
   ['CREATE CDC STREAM ON t TO WEBHOOK «$1a»', 'trailing junk after parameter at or near "$1a"', undefined],
@@ -150,17 +269,12 @@ const refused: readonly (readonly [marked: string, message: string, hint: string
   [`${CREATE} AS «x»`, 'stream name specified more than once', 'Name the stream before ON or after AS, not both.'],
   ["CREATE CDC STREAM ON t TO WEBHOOK 'u' AS «''»", 'a stream name cannot be empty', undefined],
   [`${CREATE} WITH («)»`, 'syntax error at or near ")"', 'expected an option'],
-  [`${CREATE} WITH (timeout = «)»`, 'syntax error at or near ")"', 'expected a string, a number or a word'],
+  [`${CREATE} WITH (timeout = «)»`, 'syntax error at or near ")"', 'expected SECRET, a string, a number or a word'],
   [`${CREATE} WITH (timeout «==» 1)`, 'syntax error at or near "=="', 'expected "=", "," or ")"'],
   [`${CREATE} WITH (timeout = «1s»)`, 'trailing junk after numeric literal at or near "1s"', undefined],
   [`${CREATE} WITH (timeout = 1«;» DROP TABLE t)`, 'syntax error at or near ";"', 'expected "," or ")"'],
   [`${CREATE} WITH («batch_sise» = 1)`, 'unrecognized option "batch_sise"', 'did you mean "batch_size"?'],
-  [
-    `${CREATE} WITH («"A colour"» = 'a')`,
-    'unrecognized option "A colour"',
-    'The options are batch_max_events, batch_size, max_batch_size, batch_max_bytes, max_payload_bytes, ' +
-      'max_in_flight, request_timeout, timeout, timeout_secs, max_retries, initial_backoff, max_backoff, headers.',
-  ],
+  [`${CREATE} WITH («"A colour"» = 'a')`, 'unrecognized option "A colour"', optionList(OPTION_NAMES)],
   [`${CREATE} WITH (timeout, «TIMEOUT»)`, 'option "timeout" specified more than once', undefined],
   [
     `${CREATE} WITH (timeout_secs = 1, «request_timeout» = '1s')`,
@@ -168,6 +282,11 @@ const refused: readonly (readonly [marked: string, message: string, hint: string
     '"request_timeout" and "timeout_secs" are the same option.',
   ],
 ];
+
+function codeOf(message: string): string {
+  if (message.startsWith('there is no parameter')) return '42P02';
+  return message.startsWith('column ') ? '42701' : '42601';
+}
 
 for (const [marked, message, hint] of refused) {
   for (const prefix of ['', '/* \u{1f600}é */ ']) {
@@ -178,7 +297,7 @@ for (const [marked, message, hint] of refused) {
         () => parseStatement(text),
         (error) => {
           assert.ok(error instanceof PgError);
-          const code = message.startsWith('there is no parameter') ? '42P02' : '42601';
+          const code = codeOf(message);
           assert.deepEqual(
             { code: error.code, message: error.message, hint: error.hint, position: error.position },
             { code, message, hint, position },
@@ -228,18 +347,6 @@ test('a statement with pieces removed, doubled or put in is a statement or a PgE
   );
 });
 
-test('each statement that hints list is one of the grammar', () => {
-  for (const listed of STATEMENTS) {
-    const text = `${listed.replace('…', 's')} ;;`;
-    try {
-      parseStatement(text);
-    } catch (error) {
-      assert.ok(error instanceof PgError && error.position! > text.indexOf(' ;;'));
-      assert.match(error.hint ?? '', /^expected /);
-    }
-  }
-});
-
 test('whatever the parser takes is recognised as ours', () => {
   for (const [text] of accepted) {
     assert.ok(isOurs(text, { start: 0, end: text.length }, { standardConformingStrings: true }), text);
@@ -257,6 +364,12 @@ const long: Readonly<Record<string, string>> = {
   'a long comment': `DROP CDC /*${'/**/'.repeat(LONG / 4)}*/ STREAM x`,
   'deep comments': `DROP CDC ${'/*'.repeat(LONG / 4)}${'*/'.repeat(LONG / 4)} STREAM x`,
   'many parentheses': `${CREATE} WITH ${'('.repeat(LONG)}`,
+  'a deep condition': `CREATE CDC STREAM ON t WHERE (${'('.repeat(LONG / 2)}${')'.repeat(LONG / 2)} TO WEBHOOK 'u'`,
+  'a long condition': `CREATE CDC STREAM ON t WHERE (${`a = 'x\\' OR `.repeat(LONG / 12)}b) TO WEBHOOK 'u'`,
+  'many conditions': `CREATE CDC STREAM s ON ${'t WHERE (a), '.repeat(LONG / 14)}t TO WEBHOOK 'u'`,
+  'many headers': `${CREATE} WITH (${Array.from({ length: LONG / 25 }, (_, i) => `"header.x${i}" = 'y'`).join(', ')})`,
+  'many tables': `CREATE CDC STREAM s ON ${'t (a), '.repeat(LONG / 8)}t TO WEBHOOK 'u'`,
+  'many columns': `${CREATE} KEY (${Array.from({ length: LONG / 10 }, (_, i) => `c${i}`).join(', ')})`,
   'much white space': `DROP${' '.repeat(LONG / 2)}CDC${'\n'.repeat(LONG / 2)}STREAM x y`,
   'many semicolons': `SHOW CDC STREAMS${';'.repeat(LONG)}`,
   'many characters beyond the first plane': `DROP CDC STREAM ${'\u{1f600},'.repeat(LONG / 3)}\u{1f600}`,

@@ -1,8 +1,9 @@
 import type { ChunkSource } from '../../src/delivery/chunk-source.ts';
 import type { Chunk, ChunkHeader } from '../../src/log/chunk.ts';
 import { comparePositions, type Position } from '../../src/model/change.ts';
-import type { StreamDefinition, StreamOptions } from '../../src/model/stream.ts';
-import { DEFAULT_OPTIONS, exampleStream } from './example-stream.ts';
+import type { StreamDefinition } from '../../src/model/stream.ts';
+import { DEFAULT_STREAM_OPTIONS, type StreamOptions } from '../../src/model/stream-options.ts';
+import { exampleStream } from './example-stream.ts';
 
 /** A log in memory. */
 export class MemoryChunkSource implements ChunkSource {
@@ -29,6 +30,13 @@ export class MemoryChunkSource implements ChunkSource {
     return found?.header.id ?? null;
   }
 
+  firstChunkAt(micros: bigint): number | null {
+    const found = this.#chunks
+      .slice(0, this.visible)
+      .find(({ header }) => header.firstCommitMicros !== null && header.firstCommitMicros >= micros);
+    return found?.header.id ?? null;
+  }
+
   read(id: number): Chunk | null {
     return id <= this.visible ? (this.#chunks[id - 1] ?? null) : null;
   }
@@ -45,10 +53,10 @@ export function streamDefinition(
     id: '5d0a6c1e-8f0b-4a43-9d1c-3a52a5f0a001',
     database: 'shop',
     source: { systemId: '7312345678901234567', databaseOid: 16_384 },
-    tables: [{ oid: 16_400, schema: 'public', name: 'orders', keyColumns: ['id'] }],
+    tables: [{ oid: 16_400, schema: 'public', name: 'orders', keyColumns: ['id'], columns: null, where: null }],
     owner: 'alice',
     createdAtMs: 0,
     ...changes,
-    options: { ...DEFAULT_OPTIONS, ...changes.options },
+    options: { ...DEFAULT_STREAM_OPTIONS, ...changes.options },
   });
 }

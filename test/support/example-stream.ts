@@ -1,15 +1,19 @@
-import type { StreamDefinition, StreamOptions } from '../../src/model/stream.ts';
+import type { StreamDefinition } from '../../src/model/stream.ts';
+import { DEFAULT_STREAM_OPTIONS } from '../../src/model/stream-options.ts';
 
-export const DEFAULT_OPTIONS: StreamOptions = {
-  batchMaxEvents: 1,
-  batchMaxBytes: 1_048_576,
-  maxInFlight: 16,
-  requestTimeoutMs: 30_000,
-  maxRetries: 0,
-  initialBackoffMs: 1_000,
-  maxBackoffMs: 300_000,
-  headers: {},
-};
+/** What a stream is that nothing special is said of. */
+export const PLAIN_STREAM = {
+  scope: { kind: 'tables' },
+  format: 'json',
+  envelope: 'native',
+  operations: null,
+  when: null,
+  transform: null,
+  orderingKey: null,
+  comment: null,
+  options: DEFAULT_STREAM_OPTIONS,
+  givenOptions: [],
+} as const;
 
 /** A definition with everything in it, apart from what the test gives. */
 export function exampleStream(given: Partial<StreamDefinition>): StreamDefinition {
@@ -18,16 +22,15 @@ export function exampleStream(given: Partial<StreamDefinition>): StreamDefinitio
     name: 'orders_cdc_stream',
     database: 'postgres',
     source: { systemId: '7300000000000000001', databaseOid: 5 },
-    tables: [{ oid: 16_384, schema: 'public', name: 'orders', keyColumns: ['id'] }],
+    ...PLAIN_STREAM,
+    tables: [{ oid: 16_384, schema: 'public', name: 'orders', keyColumns: ['id'], columns: null, where: null }],
     destination: { kind: 'webhook', url: 'http://127.0.0.1:9/hook' },
-    format: 'json',
-    envelope: 'native',
-    options: DEFAULT_OPTIONS,
     desiredState: 'running',
     startLsn: 0n,
     owner: 'postgres',
     createdAtMs: 1_790_000_000_000,
     pausedAtMs: null,
+    heldGap: null,
     ...given,
   };
 }

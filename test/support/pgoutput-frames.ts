@@ -11,6 +11,8 @@ export interface TestColumn {
   readonly name: string;
   readonly type: number;
   readonly key?: boolean;
+  /** -1 where it is not given. */
+  readonly modifier?: number;
 }
 
 export interface TestRelation {
@@ -33,12 +35,12 @@ export function relationMessage(relation: TestRelation): Buffer {
     zeroEnded(relation.name),
     Buffer.from(relation.identity),
     uint16(relation.columns.length),
-    ...relation.columns.map(({ name, type, key }) =>
+    ...relation.columns.map(({ name, type, key, modifier = -1 }) =>
       Buffer.concat([
         Buffer.from([key || relation.identity === 'f' ? 1 : 0]),
         zeroEnded(name),
         uint32(type),
-        int32(-1),
+        int32(modifier),
       ]),
     ),
   ]);
@@ -156,6 +158,7 @@ export class ChunkWriter {
       confirmLsn: this.#confirm,
       firstCommitMicros: this.#firstMicros,
       relations,
+      backfill: null,
       changes: this.#changes,
       bytes: data.length,
     };

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import {
   writeBind,
   writeClose,
@@ -12,7 +13,7 @@ import {
   type Target,
 } from '../../src/wire/frontend-messages.ts';
 import { FRONTEND } from '../../src/wire/message-type.ts';
-import { encodeStartupMessage } from '../../src/wire/startup.ts';
+import { encodeSslRequest, encodeStartupMessage } from '../../src/wire/startup.ts';
 import { Writer } from '../../src/wire/writer.ts';
 
 const DEADLINE_MS = 20_000;
@@ -95,6 +96,20 @@ export class RawClient {
     const socket = connect(address);
     await once(socket, 'connect');
     return new RawClient(socket);
+  }
+
+  /** Inside TLS, and nothing sent there. `isDirect`: TLS begins at once, without SSLRequest. Rejects where that fails. */
+  static async secure(address: NetConnectOpts, options: ConnectionOptions = {}, isDirect = false): Promise<RawClient> {
+    const socket = connect(address);
+    await once(socket, 'connect');
+    if (!isDirect) {
+      socket.write(encodeSslRequest());
+      const [answer] = (await once(socket, 'data')) as [Buffer];
+      if (answer.toString() !== 'S') throw new Error(`no TLS, but ${answer.toString()}`);
+    }
+    const secured = connectTls({ socket, rejectUnauthorized: false, ALPNProtocols: ['postgresql'], ...options });
+    await once(secured, 'secureConnect');
+    return new RawClient(secured);
   }
 
   /** Connected, authenticated, and ready for a query. */

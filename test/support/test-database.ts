@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import pg from 'pg';
 import { LocalPostgres, type LocalPostgresOptions } from '../../src/cli/local-postgres.ts';
+import { chosenBinDir } from './postgres-versions.ts';
 
 /** A folder that goes when the file's tests are done. */
 export function temporaryFolder(): string {
@@ -13,14 +14,16 @@ export function temporaryFolder(): string {
 }
 
 /**
- * A PostgreSQL server for this test file, stopped when its tests are done. The time zone is odd on purpose. A server
- * that does not start fails the tests.
+ * A PostgreSQL server for this test file, stopped when its tests are done. The time zone is odd on purpose. The
+ * version is the newest, or that of `TEST_POSTGRES`. A server that does not start fails the tests.
  */
 export async function startPostgres(options: Partial<LocalPostgresOptions> = {}): Promise<LocalPostgres> {
   const folder = mkdtempSync(join(tmpdir(), 'walhook-pg-'));
   chmodSync(folder, 0o711);
+  const binDir = options.binDir ?? (await chosenBinDir());
   const server = await LocalPostgres.start({
     dataDir: join(folder, 'data'),
+    ...(binDir === undefined ? {} : { binDir }),
     ...options,
     settings: { fsync: 'off', timezone: 'Asia/Kathmandu', max_replication_slots: '20', ...options.settings },
   });

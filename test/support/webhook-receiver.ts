@@ -44,6 +44,8 @@ export class WebhookReceiver {
   readonly requests: ReceivedRequest[] = [];
   /** Consulted before the script: decides by what the request holds. */
   decide: ((request: ReceivedRequest) => Fault | null) | null = null;
+  /** Called with each connection, once it is open. */
+  onSocket: ((socket: Socket) => void) | null = null;
   readonly #script: Fault[] = [];
   readonly #server: Server;
   readonly #secure: boolean;
@@ -58,6 +60,7 @@ export class WebhookReceiver {
     this.#server = tls === null ? createServer(listener) : createTlsServer(tls, listener);
     this.#server.on(tls === null ? 'connection' : 'secureConnection', (socket: Socket) => {
       this.#connections.set(socket, this.#opened++);
+      this.onSocket?.(socket);
       socket.on('error', () => undefined);
       socket.on('close', () => this.#connections.delete(socket));
     });

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { APPLICATION_NAME, withAdmin } from '../../src/upstream/connect.ts';
 import { askServer } from '../../src/upstream/questions.ts';
-import { parseUpstreamUrl } from '../../src/upstream/upstream-config.ts';
 import { connect, startPostgres } from '../support/test-database.ts';
+import { upstreamOf } from '../support/upstreams.ts';
 
 const server = await startPostgres({ settings: { wal_sender_timeout: '7s', max_replication_slots: '3' } });
 
@@ -51,7 +51,7 @@ test('an admin connection has its name, its pinned settings and its limits, what
     'lock_timeout',
   ];
   const settings = await withAdmin(
-    parseUpstreamUrl(server.url()),
+    upstreamOf(server.url()),
     async (admin) =>
       (await admin.query<{ value: string }>('SELECT current_setting(n) AS value FROM unnest($1::text[]) n', [names]))
         .rows,

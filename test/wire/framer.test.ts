@@ -33,6 +33,7 @@ function encode({ type, body }: Message): Buffer {
 function run(chunks: readonly Buffer[], passes: (message: Buffer) => boolean) {
   const forwarded: Buffer[] = [];
   const told: string[] = [];
+  const passing: Buffer[] = [];
   const sink: FrameSink = {
     forward: (bytes, start, end) => {
       assert.ok(end > start, 'no empty run');
@@ -41,8 +42,11 @@ function run(chunks: readonly Buffer[], passes: (message: Buffer) => boolean) {
     noted: (type) => told.push(String.fromCharCode(type)),
     message: (type, bytes, start, end, whole) => {
       const shown = Buffer.from(bytes.subarray(start, end));
-      told.push(`${String.fromCharCode(type)}${whole ? '' : '…'}${shown.toString('hex')}`);
+      told.push(`${String.fromCharCode(type)}${whole ? '' : '…'}${shown.toString('hex', 0, 4096)}`);
       return passes(shown);
+    },
+    passing: (type, bytes, start, end) => {
+      passing.push(Buffer.from(bytes.subarray(start, end)));
     },
   };
   const framer = new Framer(TABLE, sink);
@@ -56,7 +60,7 @@ function run(chunks: readonly Buffer[], passes: (message: Buffer) => boolean) {
       at = next;
     }
   }
-  return { framer, forwarded: Buffer.concat(forwarded), told };
+  return { framer, forwarded: Buffer.concat(forwarded), told, passing: Buffer.concat(passing) };
 }
 
 const message: fc.Arbitrary<Message> = fc.record({
@@ -107,6 +111,7 @@ test('a run of messages that pass is forwarded in one piece', () => {
     forward: (_, start, end) => runs.push(end - start),
     noted: () => undefined,
     message: () => true,
+    passing: () => undefined,
   };
   const framer = new Framer(TABLE, sink);
   const bytes = Buffer.concat(
@@ -138,23 +143,34 @@ for (const [name, type, split] of [
   });
 }
 
-test('a message too long to hold passes after its first part was shown, whatever the answer', () => {
-  const long = encode({ type: 'A', body: Buffer.alloc(3 * MAX_HELD_BYTES, 7), passes: true });
-  const bytes = Buffer.concat([long, encode({ type: 'N', body: Buffer.alloc(0), passes: true })]);
-  for (const chunkBytes of [65_536, 1_000_003]) {
-    const chunks = cut(
-      bytes,
-      Array.from({ length: Math.ceil(bytes.length / chunkBytes) }, (_, i) => i * chunkBytes),
-    );
-    const { forwarded, told } = run(chunks, () => false);
-    assert.ok(forwarded.equals(bytes), `${chunkBytes}`);
-    assert.deepEqual(
-      told.map((each) => each.slice(0, 2)),
-      ['A…', 'N'],
-    );
-    assert.equal(told[0]!.length, 2 + 2 * MAX_HELD_BYTES);
-  }
-});
+for (const [what, mib, answers, outcome, shownMib] of [
+  ['passes where its first part does', 3, [true], 'passes', [1]],
+  [
+    'is held on where its first part does not pass, and passes where the whole does',
+    3,
+    [false, true],
+    'is held',
+    [1, 3],
+  ],
+  ['is held on, and stopped where the whole is', 3, [false, false], 'is stopped', [1, 3]],
+  ['passes whatever the answer where it is longer still', 18, [false, false], 'passes', [1, 16]],
+] as const) {
+  test(`a message too long to hold ${what}`, () => {
+    const long = encode({ type: 'A', body: Buffer.alloc(mib * MAX_HELD_BYTES - 5, 7), passes: true });
+    const bytes = Buffer.concat([long, encode({ type: 'N', body: Buffer.alloc(0), passes: true })]);
+    for (const chunkBytes of [65_536, 1_000_003]) {
+      const places = Array.from({ length: Math.ceil(bytes.length / chunkBytes) }, (_, i) => i * chunkBytes);
+      const shown: number[] = [];
+      const { forwarded, passing } = run(cut(bytes, places), (each) => answers[shown.push(each.length) - 1]!);
+      assert.ok(forwarded.equals(outcome === 'is stopped' ? bytes.subarray(long.length) : bytes), `${chunkBytes}`);
+      assert.deepEqual(
+        shown.map((length) => length / MAX_HELD_BYTES),
+        shownMib,
+      );
+      assert.ok(passing.equals(outcome === 'passes' ? long : Buffer.alloc(0)));
+    }
+  });
+}
 
 test('a message too long to hold that is taken is shown in part and does not pass', () => {
   const long = encode({ type: 'X', body: Buffer.alloc(2 * MAX_HELD_BYTES, 7), passes: true });

@@ -132,6 +132,21 @@ test('what is written is read', () => {
   );
 });
 
+test('65,535 parameters are read and written, as the server does', () => {
+  const bind = {
+    portal: '',
+    statement: '',
+    parameterFormats: Array.from({ length: 65_535 }, (_, i) => i % 2),
+    parameters: Array.from({ length: 65_535 }, () => null),
+    resultFormats: [],
+  };
+  assert.deepEqual(decodeBind(written((writer) => writeBind(writer, bind))), bind);
+  const parse = { name: 's', text: Buffer.from('x'), parameterTypes: Array.from({ length: 65_535 }, (_, i) => i) };
+  assert.deepEqual(decodeParse(written((writer) => writeParse(writer, parse))), parse);
+  const described = written((writer) => writeParameterDescription(writer, parse.parameterTypes));
+  assert.deepEqual([described.readUInt16BE(5), described.length], [65_535, 7 + 4 * 65_535]);
+});
+
 test('made-up bodies are a protocol violation or are read, and nothing else', () => {
   const decoders = [
     decodeQuery,

@@ -20,6 +20,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #ended = false;
   #status = 0;
   #retryAfter: string | null = null;
+  #encoding: string | null = null;
   #chunks: Buffer[] | null = null;
   #bytes = 0;
 
@@ -48,8 +49,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
     // 1xx only announces the answer.
     if (status < 200) return;
     this.#status = status;
-    const retryAfter = headers['retry-after'];
-    this.#retryAfter = (Array.isArray(retryAfter) ? retryAfter[0] : retryAfter) ?? null;
+    this.#retryAfter = first(headers['retry-after']);
+    this.#encoding = first(headers['content-encoding']);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -89,7 +90,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const body =
       this.#chunks === null ? EMPTY : this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
     this.#chunks = null;
-    this.#settle({ kind: 'answer', answer: { status: this.#status, retryAfter: this.#retryAfter, body, truncated } });
+    const answer = { status: this.#status, retryAfter: this.#retryAfter, encoding: this.#encoding, body, truncated };
+    this.#settle({ kind: 'answer', answer });
   }
 
   #settle(result: ExchangeResult): void {
@@ -106,3 +108,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 }
 
 const EMPTY = Buffer.alloc(0);
+
+function first(header: string | string[] | undefined): string | null {
+  return (Array.isArray(header) ? header[0] : header) ?? null;
+}

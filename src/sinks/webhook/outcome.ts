@@ -1,6 +1,6 @@
-import { DeadlineError } from '../../base/clock.ts';
+import { brotliDecompressSync, constants, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
 import type { FailureClass, Outcome } from '../sink.ts';
-import { EgressBlockedError } from './address-guard.ts';
+import { connectionFailure, errorCode } from '../connection-failure.ts';
 
 /*
   What an answer means. One table; nothing else decides by status.
@@ -23,12 +23,17 @@ const SERVICE_UNAVAILABLE = 503;
 /** The longest wait that a receiver may ask for. */
 export const MAX_RETRY_AFTER_MS = 3_600_000;
 
+/** At most this much of an answer is kept to be looked at. */
+export const MAX_EXCERPT_BYTES = 4 * 1024;
+
 /** At most this much of an answer is read. */
 export const MAX_ANSWER_BYTES = 64 * 1024;
 
 export interface Answer {
   readonly status: number;
   readonly retryAfter: string | null;
+  /** Of Content-Encoding. */
+  readonly encoding: string | null;
   /** Its first `MAX_ANSWER_BYTES`. */
   readonly body: Buffer;
   /** There was more. */
@@ -58,13 +63,57 @@ export function answerOutcome(answer: Answer, nowMs: number): Outcome {
       code: redirect ? 'redirect_refused' : `http_${status}`,
       reason: redirect ? `HTTP ${status}: redirects are not followed` : `HTTP ${status}`,
       retryAfterMs,
+      ...(answer.body.length > 0 ? { excerpt: answer.body.toString('utf8', 0, MAX_EXCERPT_BYTES) } : {}),
     };
   }
-  if (answer.truncated && FAILED_LIST.test(answer.body.toString('latin1', 0, 64))) {
+  const body = unpacked(answer);
+  if (body === null) {
+    const reason = 'the answer is compressed, which nobody asked for, and cannot be read: it may list failed events';
+    return failure('transient', 'answer_unreadable', reason, status);
+  }
+  if (answer.truncated && FAILED_LIST.test(body.toString('latin1', 0, 64))) {
     return failure('transient', 'answer_too_large', 'the list of failed events is longer than 64 KiB', status);
   }
-  return { class: 'ok', status, failed: answer.truncated ? [] : failedIds(answer.body) };
+  return { class: 'ok', status, failed: answer.truncated ? [] : failedIds(body) };
 }
+
+/** The ids of as many events as a request has at most, with what is around them, are shorter. */
+const MAX_UNPACKED_BYTES = 1024 * 1024;
+
+/** By Content-Encoding; `isCut`: of a body whose end is missing what there is. */
+const UNPACK: ReadonlyMap<string, (body: Buffer, isCut: boolean) => Buffer> = new Map([
+  ['gzip', (body, isCut) => gunzipSync(body, { ...LIMIT, ...(isCut ? { finishFlush: constants.Z_SYNC_FLUSH } : {}) })],
+  [
+    'deflate',
+    (body, isCut) => inflateSync(body, { ...LIMIT, ...(isCut ? { finishFlush: constants.Z_SYNC_FLUSH } : {}) }),
+  ],
+  [
+    'br',
+    (body, isCut) =>
+      brotliDecompressSync(body, { ...LIMIT, ...(isCut ? { finishFlush: constants.BROTLI_OPERATION_FLUSH } : {}) }),
+  ],
+  [
+    'zstd',
+    (body, isCut) => zstdDecompressSync(body, { ...LIMIT, ...(isCut ? { finishFlush: constants.ZSTD_e_flush } : {}) }),
+  ],
+]);
+
+const LIMIT = { maxOutputLength: MAX_UNPACKED_BYTES };
+
+/** The body as it was before its Content-Encoding; null where that cannot be known, nothing where it is longer than any list. */
+function unpacked({ body, encoding, truncated }: Answer): Buffer | null {
+  const coding = encoding?.trim().toLowerCase() ?? '';
+  if (body.length === 0 || coding === '' || coding === 'identity') return body;
+  try {
+    const text = UNPACK.get(coding)?.(body, truncated) ?? null;
+    // Of zstd the beginning may be of no use without what follows.
+    return truncated && text?.length === 0 ? null : text;
+  } catch (error) {
+    return (error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE' ? NOTHING : null;
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
 
 const FAILED_LIST = /^\s*\{\s*"failed"/;
 const OPEN_BRACE = 0x7b;
@@ -95,44 +144,21 @@ export function parseRetryAfter(text: string, nowMs: number): number | null {
   return Math.min(Math.max(0, at - nowMs), MAX_RETRY_AFTER_MS);
 }
 
-const TRANSIENT_CODES: Readonly<Record<string, readonly [code: string, reason: string]>> = {
-  ECONNREFUSED: ['connection_refused', 'connection refused'],
-  ECONNRESET: ['connection_reset', 'connection reset'],
-  EPIPE: ['connection_reset', 'connection closed while sending'],
+const HTTP_CODES: Readonly<Record<string, readonly [code: string, reason: string]>> = {
   UND_ERR_SOCKET: ['connection_reset', 'connection closed before the answer was complete'],
-  ETIMEDOUT: ['timeout_connect', 'connecting timed out'],
   UND_ERR_CONNECT_TIMEOUT: ['timeout_connect', 'connecting timed out'],
-  EHOSTUNREACH: ['unreachable', 'host unreachable'],
-  ENETUNREACH: ['unreachable', 'network unreachable'],
-  EAI_AGAIN: ['dns_error', 'the name server does not answer'],
-  EMFILE: ['too_many_files', 'too many open files'],
   UND_ERR_HEADERS_OVERFLOW: ['invalid_answer', 'the headers of the answer are too large'],
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: ['invalid_answer', 'the answer is not as long as it says'],
 };
 
-const TLS_CODE =
-  /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|CRL_|INVALID_CA|SELF_SIGNED|DEPTH_ZERO_|HOSTNAME_MISMATCH|EPROTO)/;
-
 /** What it means that no whole answer came. */
 export function errorOutcome(error: unknown): Outcome {
-  if (error instanceof EgressBlockedError) return failure('misconfigured', 'egress_blocked', error.message);
-  if (error instanceof DeadlineError) return failure('transient', 'timeout', error.message);
   const code = errorCode(error);
-  const known = TRANSIENT_CODES[code];
+  const known = HTTP_CODES[code];
   if (known) return failure('transient', known[0], known[1]);
-  if (code === 'ENOTFOUND') return failure('misconfigured', 'dns_unknown_host', 'the host name does not exist');
-  if (TLS_CODE.test(code)) return failure('misconfigured', 'tls_error', `TLS: ${code}`);
   const isParserError = error instanceof Error && error.name === 'HTTPParserError';
   if (isParserError || code.startsWith('HPE_')) return failure('transient', 'invalid_answer', 'the answer is no HTTP');
-  return failure('transient', 'request_failed', code === '' ? 'the request failed' : `the request failed: ${code}`);
-}
-
-/** An `AggregateError` of several addresses carries the code of the first where it has none itself. */
-function errorCode(error: unknown): string {
-  if (!(error instanceof Error)) return '';
-  if ('code' in error && typeof error.code === 'string') return error.code;
-  if (error instanceof AggregateError && error.errors.length > 0) return errorCode(error.errors[0]);
-  return '';
+  return connectionFailure(error);
 }
 
 function failure(kind: FailureClass, code: string, reason: string, status: number | null = null): Outcome {

@@ -1,22 +1,35 @@
 import type { LookupFunction } from 'node:net';
 import { Client } from 'undici';
+import { assert } from '../../base/assert.ts';
 import { type Clock, DeadlineError } from '../../base/clock.ts';
+import type { ResolvedSecrets } from '../../model/resolved-stream.ts';
+import type { StreamOptions } from '../../model/stream-options.ts';
 import type { Outcome, Sink, SinkBatch } from '../sink.ts';
-import type { AddressGuard } from './address-guard.ts';
+import type { AddressGuard } from '../address-guard.ts';
+import { compress, type Compression } from './compression.ts';
 import { type Connector, guardedConnector } from './connector.ts';
+import { type Credentials, makeCredentials, type SecretOptions } from './credentials.ts';
 import { Exchange, type ExchangeResult } from './exchange.ts';
 import { answerOutcome, errorOutcome } from './outcome.ts';
+import { type HeadOptions, RequestHead } from './request-head.ts';
+import { RequestPaths } from './request-path.ts';
+
+/** The options of a stream that are the webhook's. */
+export type WebhookOptions = HeadOptions &
+  SecretOptions &
+  Pick<StreamOptions, 'connectTimeoutMs' | 'method' | 'requestTimeoutMs' | 'tlsInsecureSkipVerify'>;
 
 export interface WebhookSinkOptions {
   readonly url: string;
-  /** Static headers of the stream, names as written. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** For connecting, sending and the whole answer together. */
-  readonly requestTimeoutMs: number;
+  readonly options: WebhookOptions;
+  /** Of each option that names a secret. */
+  readonly secrets: ResolvedSecrets;
   readonly userAgent: string;
   readonly guard: AddressGuard;
   readonly clock: Clock;
   readonly lookup?: LookupFunction;
+  /** The endpoint has refused the credentials: one may look whether they have changed. */
+  readonly onRefused?: () => void;
 }
 
 /** How long an idle connection is kept; a receiver's own hint may shorten it. */
@@ -25,34 +38,49 @@ const MAX_ANSWER_HEADER_BYTES = 16 * 1024;
 /** A connection that the receiver closed while it was idle shows within this time of the request. */
 const STALE_WITHIN_MS = 1_000;
 const STALE_CODES: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
+const REFUSED_CODES: ReadonlySet<string> = new Set(['http_401', 'http_403', 'http_407', 'tls_error']);
 
 /**
- * Posts batches to a URL by HTTP/1.1. Redirects are not followed: the answer 3xx is an outcome. The caller bounds how many
+ * Sends batches to a URL by HTTP/1.1. Redirects are not followed: the answer 3xx is an outcome. The caller bounds how many
  * requests are under way; each has a connection of its own, and the one used last is used next, so that others may close.
  */
 export class WebhookSink implements Sink {
+  readonly problem: string | null;
   readonly #options: WebhookSinkOptions;
+  readonly #compression: Compression | null;
   readonly #origin: string;
-  readonly #path: string;
+  readonly #paths: RequestPaths;
   readonly #connector: Connector;
-  readonly #staticHeaders: readonly string[];
+  readonly #head: RequestHead;
   readonly #clients = new Set<Client>();
   readonly #idle: Client[] = [];
   readonly #underWay = new Set<(reason: Error) => void>();
   #closed = false;
 
-  constructor(options: WebhookSinkOptions) {
-    const url = new URL(options.url);
-    this.#options = options;
+  constructor(sinkOptions: WebhookSinkOptions) {
+    const { url: text, options, secrets, guard, lookup, userAgent } = sinkOptions;
+    const { compression, connectTimeoutMs, tlsInsecureSkipVerify } = options;
+    const url = new URL(text);
+    const made = makeCredentials(options, secrets);
+    const isForeign = compression === 'snappy' || compression === 'lz4';
+    this.problem = 'problem' in made ? made.problem : isForeign ? `compression: ${compression} is Kafka's alone` : null;
+    const credentials = 'problem' in made ? NO_CREDENTIALS : made;
+    this.#options = sinkOptions;
+    this.#compression = compression === 'none' || isForeign ? null : compression;
     this.#origin = url.origin;
-    this.#path = url.pathname + url.search;
-    this.#connector = guardedConnector(options.guard, options.lookup);
-    this.#staticHeaders = ['Content-Type', 'application/json', 'User-Agent', options.userAgent].concat(
-      ...Object.entries(options.headers),
-    );
+    this.#paths = new RequestPaths(url);
+    this.#connector = guardedConnector({
+      guard,
+      timeoutMs: connectTimeoutMs,
+      secureContext: credentials.secureContext,
+      skipVerify: tlsInsecureSkipVerify,
+      ...(lookup === undefined ? {} : { lookup }),
+    });
+    this.#head = new RequestHead(options, credentials, userAgent);
   }
 
   send(batch: SinkBatch, signal: AbortSignal): Promise<Outcome> {
+    assert(this.problem === null, 'nothing is sent without the credentials that it should have');
     if (this.#closed || signal.aborted) return Promise.resolve({ class: 'cancelled' });
     return new Promise((resolve) => this.#exchange(batch, signal, resolve));
   }
@@ -65,36 +93,52 @@ export class WebhookSink implements Sink {
   }
 
   #exchange(batch: SinkBatch, signal: AbortSignal, resolve: (outcome: Outcome) => void): void {
-    const { clock, requestTimeoutMs } = this.#options;
-    const headers = this.#headers(batch);
+    const { clock, onRefused } = this.#options;
+    const { requestTimeoutMs } = this.#options.options;
     let exchange: Exchange | null = null;
-    const abandon = (reason: Error): void => exchange?.abandon(reason);
+    let isFinished = false;
+    const finish = (outcome: Outcome): void => {
+      if (isFinished) return;
+      isFinished = true;
+      stopTimer();
+      signal.removeEventListener('abort', onAbort);
+      this.#underWay.delete(abandon);
+      if ('code' in outcome && REFUSED_CODES.has(outcome.code)) onRefused?.();
+      resolve(outcome);
+    };
+    const abandon = (reason: Error): void => {
+      if (exchange === null) finish(outcomeOf({ kind: 'error', error: reason, untouched: true }, clock.now()));
+      else exchange.abandon(reason);
+    };
     const onAbort = (): void => abandon(new CancelledError());
     const stopTimer = clock.after(requestTimeoutMs, () => abandon(new DeadlineError(requestTimeoutMs)));
     signal.addEventListener('abort', onAbort, { once: true });
     this.#underWay.add(abandon);
-    const done = (outcome: Outcome): void => {
-      stopTimer();
-      signal.removeEventListener('abort', onAbort);
-      this.#underWay.delete(abandon);
-      resolve(outcome);
-    };
+    const headers = this.#head.headers(batch, clock.now());
     const startedMs = clock.monotonicMs();
-    const attempt = (mayResend: boolean): void => {
-      exchange = this.#dispatch(headers, batch.body, (result) => {
+    const attempt = (body: Buffer, mayResend: boolean): void => {
+      exchange = this.#dispatch(batch.path, headers, body, (result) => {
         const stale = isStale(result) && clock.monotonicMs() - startedMs < STALE_WITHIN_MS;
-        if (mayResend && stale && !this.#closed) attempt(false);
-        else done(outcomeOf(result, clock.now()));
+        if (mayResend && stale && !this.#closed) attempt(body, false);
+        else finish(outcomeOf(result, clock.now()));
       });
     };
-    attempt(true);
+    if (this.#compression === null) {
+      attempt(batch.body, true);
+      return;
+    }
+    void compressed(batch.body, this.#compression).then((body) => {
+      if (body instanceof Error) finish(errorOutcome(body));
+      else if (!isFinished) attempt(body, true);
+    });
   }
 
-  #dispatch(headers: string[], body: Buffer, onResult: (result: ExchangeResult) => void): Exchange {
+  #dispatch(path: string, headers: string[], body: Buffer, onResult: (result: ExchangeResult) => void): Exchange {
     const client = this.#idle.pop() ?? this.#connect();
     const exchange = new Exchange(onResult, () => this.#free(client));
     try {
-      client.dispatch({ path: this.#path, method: 'POST', headers, body }, exchange);
+      const { method } = this.#options.options;
+      client.dispatch({ path: this.#paths.path(path), method, headers, body }, exchange);
     } catch (error) {
       // A header that is no header, and the like: nothing was sent.
       exchange.onResponseError(null, error instanceof Error ? error : new Error(String(error)));
@@ -120,26 +164,13 @@ export class WebhookSink implements Sink {
   #free(client: Client): void {
     if (!this.#closed) this.#idle.push(client);
   }
+}
 
-  #headers(batch: SinkBatch): string[] {
-    const headers = [
-      ...this.#staticHeaders,
-      'Idempotency-Key',
-      batch.requestId,
-      'webhook-id',
-      batch.requestId,
-      'webhook-timestamp',
-      String(Math.floor(this.#options.clock.now() / 1000)),
-      'X-CDC-Stream',
-      headerText(batch.stream),
-      'X-CDC-Attempt',
-      String(batch.attempt),
-    ];
-    if (batch.table !== null) {
-      headers.push('X-Source-Schema', headerText(batch.table.schema), 'X-Source-Table', headerText(batch.table.name));
-    }
-    return headers;
-  }
+const NO_CREDENTIALS: Credentials = { header: null, signer: null, secureContext: null };
+
+/** An outcome of every kind is a value. */
+function compressed(body: Buffer, coding: Compression): Promise<Buffer | Error> {
+  return compress(body, coding).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
 }
 
 class CancelledError extends Error {
@@ -154,11 +185,4 @@ function outcomeOf(result: ExchangeResult, nowMs: number): Outcome {
   if (result.kind === 'answer') return answerOutcome(result.answer, nowMs);
   if (result.error instanceof CancelledError) return { class: 'cancelled' };
   return errorOutcome(result.error);
-}
-
-const PLAIN = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
-
-/** A name as a header's value: as it is where that is plain ASCII, otherwise percent-encoded. */
-function headerText(name: string): string {
-  return PLAIN.test(name) && !name.includes('%') ? name : encodeURIComponent(name.toWellFormed());
 }

@@ -1,0 +1,109 @@
+import { join } from 'node:path';
+import { systemClock } from '../base/clock.ts';
+import { silentLogger } from '../base/logger.ts';
+import { systemRandom } from '../base/random.ts';
+import { DataDirectory } from '../catalog/data-directory.ts';
+import { checkUpstream } from '../capture/check.ts';
+import { PUBLICATION } from '../capture/publication.ts';
+import { slotNameOf } from '../catalog/slot-name.ts';
+import { ConfigError, loadOptions } from '../config/load.ts';
+import { CHECK_OPTIONS, DOCTOR_OPTIONS } from '../config/options.ts';
+import { DELIVERY_FILE } from '../log/database-folder.ts';
+import { checkFile, LOG_FILE } from '../log/schema.ts';
+import type { Requirement } from '../model/requirement.ts';
+import { withAdmin } from '../upstream/connect.ts';
+import { parseUpstreamUrl, type UpstreamConfig } from '../upstream/upstream-config.ts';
+import { Upstream } from '../upstream/upstream.ts';
+import { CATALOG_FILE, openCatalog } from './open-catalog.ts';
+
+/** `walhook check`: what `CHECK CDC` says, of an upstream that is not fronted yet. Exit code 1 where something is missing. */
+export async function checkCommand(args: readonly string[]): Promise<number> {
+  const { values, rest } = loadOptions(CHECK_OPTIONS, args, process.env);
+  if (rest.length > 0) throw new ConfigError(rest.map((word) => `"${word}" is no option of check`));
+  const config = parseUpstreamUrl(values.upstream);
+  return report(await requirementsOf(config, slotNameOf('', config.database), []));
+}
+
+/**
+ * `walhook doctor`: the same for the streams of a data directory, database by database, whose files it checks too, while
+ * walhook does not run (while it does: `CHECK CDC`). Exit code 1 where something is wrong.
+ */
+export async function doctorCommand(args: readonly string[]): Promise<number> {
+  const { values, rest } = loadOptions(DOCTOR_OPTIONS, args, process.env);
+  if (rest.length > 0) throw new ConfigError(rest.map((word) => `"${word}" is no option of doctor`));
+  const config = parseUpstreamUrl(values.upstream);
+  const directory = DataDirectory.open(values.dataDir);
+  try {
+    const databases = captured(values, directory, config.database);
+    const found = fileRequirement(CATALOG_FILE, directory.file(CATALOG_FILE));
+    for (const { name, slotName, tableOids, insertsOnly } of databases) {
+      const folder = directory.file(slotName);
+      const rows = [LOG_FILE, DELIVERY_FILE].flatMap((file) => fileRequirement(file, join(folder, file)));
+      rows.push(...(await requirementsOf({ ...config, database: name }, slotName, tableOids, insertsOnly)));
+      const prefix = databases.length === 1 ? '' : `${name}: `;
+      found.push(...rows.map((row) => ({ ...row, requirement: `${prefix}${row.requirement}` })));
+    }
+    return report(found);
+  } finally {
+    directory.close();
+  }
+}
+
+interface Captured {
+  readonly name: string;
+  readonly slotName: string;
+  readonly tableOids: readonly number[];
+  /** Of these all streams take inserts only. */
+  readonly insertsOnly: ReadonlySet<number>;
+}
+
+/** The databases that the catalog has streams of; where there are none, the upstream's. */
+function captured(config: Parameters<typeof openCatalog>[0], directory: DataDirectory, home: string): Captured[] {
+  const catalog = openCatalog(config, directory, silentLogger);
+  try {
+    catalog.claimUnnamed(home);
+    const names = catalog.databases();
+    return (names.length === 0 ? [home] : names).map((name) => {
+      const database = catalog.inDatabase(name);
+      const oids = database.armedStreams().flatMap(({ tables }) => tables.map(({ oid }) => oid));
+      const tableOids = [...new Set(oids)];
+      return { name, slotName: database.slotName, tableOids, insertsOnly: database.insertsOnly() };
+    });
+  } finally {
+    catalog.close();
+  }
+}
+
+function fileRequirement(name: string, path: string): Requirement[] {
+  const problem = checkFile(path);
+  if (problem === undefined) return [];
+  const fix = problem === null ? null : '-- restore the data directory from a copy';
+  return [{ requirement: `${name} is whole`, ok: problem === null, found: problem ?? 'whole', fix }];
+}
+
+async function requirementsOf(
+  config: UpstreamConfig,
+  slotName: string,
+  tableOids: readonly number[],
+  insertsOnly: ReadonlySet<number> = new Set(),
+): Promise<Requirement[]> {
+  const upstream = new Upstream(config, { clock: systemClock, random: systemRandom, logger: silentLogger });
+  try {
+    return await withAdmin(upstream, (admin) => {
+      return checkUpstream(admin, { slotName, publicationName: PUBLICATION, tableOids, insertsOnly });
+    });
+  } catch (error) {
+    const found = error instanceof Error ? error.message : String(error);
+    return [{ requirement: 'server can be reached', ok: false, found, fix: '-- see --upstream' }];
+  }
+}
+
+function report(requirements: readonly Requirement[]): number {
+  for (const { requirement, ok, found, fix } of requirements) {
+    process.stdout.write(`${ok ? 'ok     ' : 'MISSING'}  ${requirement}: ${found}\n`);
+    if (fix !== null) process.stdout.write(`         ${fix}\n`);
+  }
+  const missing = requirements.filter(({ ok }) => !ok).length;
+  process.stdout.write(missing === 0 ? 'All is well.\n' : `${missing} of ${requirements.length} are missing.\n`);
+  return missing === 0 ? 0 : 1;
+}

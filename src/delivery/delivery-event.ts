@@ -1,0 +1,34 @@
+import type { ByteWriter } from '../formats/byte-writer.ts';
+import type { Position } from '../model/change.ts';
+import type { EventOperation } from '../model/stream.ts';
+import type { SchedulerEvent } from './batch.ts';
+
+/** An event on its way to one stream's receiver: a change where it lies in the log, or one that was kept on disk. */
+export interface DeliveryEvent extends SchedulerEvent {
+  /** What it is to the receiver. */
+  readonly operation: EventOperation;
+  readonly source: EventOrigin;
+  readonly position: Position;
+  readonly commitMs: number;
+  /** Of the log, where it lies there. */
+  readonly chunkId: number;
+  /** The row's key is sent again although a newer change of it may have arrived. */
+  readonly isReplay: boolean;
+  /**
+   * Appends its body to `out` and its id, 16 bytes, to `ids`. Returns how many JSON values it came to, with commas between
+   * them: one, or where its envelope splits it two.
+   */
+  encode(out: ByteWriter, ids: ByteWriter): number;
+  /** The same of one that is too large: what it is, without its rows. `bytes`: how large it is. */
+  encodeThin(out: ByteWriter, ids: ByteWriter, bytes: number): number;
+  /** Appends its key as JSON. */
+  encodeKey(out: ByteWriter): void;
+  /** Of an event of two values: appends the key of the first, which the row had before. */
+  encodeOldKey(out: ByteWriter): void;
+}
+
+/** Where an event comes from. */
+export interface EventOrigin {
+  readonly oid: number;
+  readonly table: { readonly schema: string; readonly name: string };
+}

@@ -1,0 +1,77 @@
+import { assert } from '../base/assert.ts';
+import type { LoadedProgress, PositionRange, StoredRetry } from '../log/delivery-store.ts';
+import { comparePositions, type Position } from '../model/change.ts';
+import type { ResolvedStream } from '../model/resolved-stream.ts';
+import type { StreamOptions } from '../model/stream-options.ts';
+import { acknowledgedRanges, rangesOf } from './acknowledged-ranges.ts';
+import type { Batch } from './batch.ts';
+import type { DeliveryEvent } from './delivery-event.ts';
+import { PathTemplate } from './path-template.ts';
+import type { RequestShape } from './request-builder.ts';
+import type { SchedulerOptions } from './scheduler.ts';
+
+/** The one that comes later. */
+export function later(a: Position | null, b: Position): Position {
+  return a === null || comparePositions(a, b) < 0 ? b : a;
+}
+
+/** A stream's options, as its scheduler knows them. */
+export function schedulerOptions(options: StreamOptions): SchedulerOptions {
+  return {
+    batchMaxEvents: options.batchMaxEvents,
+    batchMaxBytes: options.batchMaxBytes,
+    batchMaxDelayMs: options.batchMaxDelayMs,
+    maxInFlight: options.maxInFlight,
+    maxRequestsPerSecond: options.maxRequestsPerSecond,
+    maxBytesPerSecond: options.maxBytesPerSecond,
+    circuitBreaker: options.circuitBreaker,
+    maxRetries: options.maxRetries,
+    maxRetryDurationMs: options.maxRetryDurationMs,
+    onExhausted: options.onExhausted,
+    onDeadLetter: options.onDeadLetter,
+    backoff: { initialMs: options.initialBackoffMs, maxMs: options.maxBackoffMs },
+  };
+}
+
+/** How a stream's requests are made. */
+export function requestShape(stream: ResolvedStream, takesRecords: boolean): RequestShape {
+  const { envelope, options, orderingKey } = stream;
+  const { batchMaxEvents, batchMaxBytes, maxEventBytes, onOversize, ordering } = options;
+  return {
+    envelope,
+    array: batchMaxEvents > 1 && !takesRecords,
+    maxBytes: batchMaxBytes,
+    maxEventBytes,
+    onOversize,
+    paths: new PathTemplate(stream),
+    records: takesRecords ? { envelope, ordering, hasOwnKey: orderingKey !== null } : null,
+  };
+}
+
+/** What a circuit is of: null where the destination has none. */
+export function originOf({ destination }: ResolvedStream): string {
+  if (destination.kind === 'kafka') return destination.brokers;
+  assert(destination.kind === 'webhook', 'endpoints are resolved before');
+  return new URL(destination.url).origin;
+}
+
+/** What an earlier life has finished beyond its cursor, as far as it came to tell. */
+export function storedRanges(loaded: LoadedProgress | null): readonly PositionRange[] {
+  if (loaded === null) return [];
+  const { finished, retries, progress } = loaded;
+  const open = retries.flatMap(({ members }) => members);
+  return acknowledgedRanges(progress.acknowledged, rangesOf(finished, open), progress.cursor);
+}
+
+/** A batch, as the store keeps it. */
+export function storedRetry(batch: Batch<DeliveryEvent>, firstAttemptMs: number): StoredRetry {
+  return {
+    batchId: batch.id,
+    attempts: batch.attempts,
+    transientFailures: batch.transientFailures,
+    rejections: batch.rejections,
+    firstAttemptMs,
+    dueAtMs: batch.dueAtMs,
+    members: batch.entries.map(({ event }) => event.position),
+  };
+}

@@ -1,0 +1,63 @@
+import type { StreamOptions } from '../../model/stream-options.ts';
+import type { SinkBatch } from '../sink.ts';
+import type { Credentials } from './credentials.ts';
+
+/** The options that say how a request looks, its secrets apart. */
+export type HeadOptions = Pick<
+  StreamOptions,
+  'compression' | 'headers' | 'idempotencyHeader' | 'sourceHeaders' | 'sourceSchemaHeader' | 'sourceTableHeader'
+>;
+
+/** What a request says before its body. Everything that does not differ from request to request is made beforehand. */
+export class RequestHead {
+  readonly #options: HeadOptions;
+  readonly #credentials: Pick<Credentials, 'signer'>;
+  readonly #static: readonly string[];
+
+  constructor(options: HeadOptions, credentials: Pick<Credentials, 'header' | 'signer'>, userAgent: string) {
+    this.#options = options;
+    this.#credentials = credentials;
+    const own = new Set(ownNames(options));
+    const { header } = credentials;
+    if (header !== null) own.add(header[0].toLowerCase());
+    const given = Object.entries(options.headers).filter(([name]) => !own.has(name.toLowerCase()));
+    const namesAgent = given.some(([name]) => name.toLowerCase() === 'user-agent');
+    this.#static = [
+      ...(namesAgent ? [] : [['User-Agent', userAgent]]),
+      ...given,
+      ...(header === null ? [] : [header]),
+      ...(options.compression === 'none' ? [] : [['Content-Encoding', options.compression]]),
+    ].flat();
+  }
+
+  /** Of one attempt: names and values in turn. */
+  headers(batch: SinkBatch, nowMs: number): string[] {
+    const { idempotencyHeader, sourceHeaders, sourceSchemaHeader, sourceTableHeader } = this.#options;
+    const { signer } = this.#credentials;
+    const timestamp = String(Math.floor(nowMs / 1000));
+    const headers = ['Content-Type', batch.contentType, ...this.#static];
+    if (idempotencyHeader !== '') headers.push(idempotencyHeader, batch.requestId);
+    headers.push('webhook-id', batch.requestId, 'webhook-timestamp', timestamp);
+    if (signer !== null) headers.push('webhook-signature', signer.sign(batch.requestId, timestamp, batch.body));
+    headers.push('X-CDC-Stream', headerText(batch.stream), 'X-CDC-Attempt', String(batch.attempt));
+    if (batch.isReplay === true) headers.push('X-CDC-Replay', 'true');
+    if (batch.gap) headers.push('X-CDC-Gap', batch.gap);
+    if (sourceHeaders && batch.table !== null) {
+      headers.push(sourceSchemaHeader, headerText(batch.table.schema), sourceTableHeader, headerText(batch.table.name));
+    }
+    return headers;
+  }
+}
+
+/** The headers that are set here and have a name of somebody's choice: a static one of that name would stand there twice. */
+function ownNames({ idempotencyHeader, sourceHeaders, sourceSchemaHeader, sourceTableHeader }: HeadOptions): string[] {
+  const names = sourceHeaders ? [idempotencyHeader, sourceSchemaHeader, sourceTableHeader] : [idempotencyHeader];
+  return names.map((name) => name.toLowerCase());
+}
+
+const PLAIN = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
+
+/** A name as a header's value: as it is where that is plain ASCII, otherwise percent-encoded. */
+function headerText(name: string): string {
+  return PLAIN.test(name) && !name.includes('%') ? name : encodeURIComponent(name.toWellFormed());
+}

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import pg from 'pg';
+import { startReceiver } from '../support/json-receiver.ts';
+import { startPostgres, temporaryFolder } from '../support/test-database.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { WalhookProcess } from '../support/walhook-process.ts';
+
+// What went wrong is seen in SQL, and put right in SQL: by its owner, not by everybody.
+
+const server = await startPostgres();
+const walhook = await new WalhookProcess({
+  upstreamUrl: server.url(),
+  dataDir: join(temporaryFolder(), 'data'),
+}).start();
+const receiver = await startReceiver();
+const client = await connect();
+await client.query(`CREATE ROLE watcher LOGIN PASSWORD 'watch'`);
+await client.query('CREATE ROLE cdc_viewer');
+await client.query('GRANT cdc_viewer TO watcher');
+const viewer = await connect('watcher', 'watch');
+after(async () => {
+  await client.end();
+  await viewer.end();
+});
+
+async function connect(user?: string, password?: string): Promise<pg.Client> {
+  const url = new URL(walhook.sqlUrl());
+  if (user !== undefined && password !== undefined) Object.assign(url, { username: user, password });
+  const opened = new pg.Client({ connectionString: url.href });
+  opened.on('error', () => undefined);
+  await opened.connect();
+  return opened;
+}
+
+type Row = Record<string, unknown>;
+
+async function rows(on: pg.Client, text: string): Promise<Row[]> {
+  return (await on.query<Row>(text)).rows;
+}
+
+async function codeOf(on: pg.Client, text: string): Promise<string | undefined> {
+  return on.query(text).then(
+    () => undefined,
+    (error: pg.DatabaseError) => error.code,
+  );
+}
+
+/** A stream whose events of key 1 fail while `isBad`. */
+async function streamWithDeadLetter(
+  table: string,
+  options = '',
+): Promise<{ stream: string; isBad: { value: boolean } }> {
+  const isBad = { value: true };
+  receiver.answer = ({ body }) => (isBad.value && (body.key as { id: number } | undefined)?.id === 1 ? 500 : 204);
+  const stream = `${table}_stream`;
+  await client.query(`CREATE TABLE ${table} (id int PRIMARY KEY, note text)`);
+  await client.query(`CREATE CDC STREAM ${stream} ON ${table} TO WEBHOOK '${receiver.url}/${table}'
+    WITH (max_retries = 1, initial_backoff = '20ms', max_backoff = '20ms', circuit_breaker = off ${options})`);
+  await client.query(`INSERT INTO ${table} VALUES (1, 'x')`);
+  let id = 1;
+  await waitFor('the dead letter', async () => {
+    await client.query(`INSERT INTO ${table} VALUES (${++id}, 'y')`);
+    return (await rows(client, `SHOW CDC DEAD LETTERS FOR ${stream}`)).length === 1;
+  });
+  return { stream, isBad };
+}
+
+test('a dead letter is seen with its payload and its attempts, and RETRY brings it to the endpoint', async () => {
+  const { stream, isBad } = await streamWithDeadLetter('lost');
+  const [letter] = await rows(client, `SHOW CDC DEAD LETTERS FOR ${stream} LIMIT 10`);
+  assert.deepEqual(letter!['key'], { id: 1 });
+  assert.deepEqual((letter!['payload'] as { after: unknown }).after, { id: 1, note: 'x' });
+  assert.deepEqual([letter!['op'], letter!['http_status'], letter!['reason']], ['insert', 500, 'HTTP 500']);
+  const failed = (await rows(client, `SHOW CDC DELIVERIES FOR ${stream}`)).filter((row) => row['http_status'] === 500);
+  assert.ok(failed.length >= 2 && failed.every((row) => row['event_ids'] === letter!['event_id']));
+
+  isBad.value = false;
+  assert.equal((await client.query(`RETRY CDC DEAD LETTERS FOR ${stream} ALL`)).command, 'RETRY');
+  await waitFor('the replay', () => receiver.to('/lost').find(({ headers }) => headers['x-cdc-replay'] === 'true'));
+  await waitFor('its end', async () => (await rows(client, `SHOW CDC DEAD LETTERS FOR ${stream}`)).length === 0);
+  const history = await rows(client, `SHOW CDC STREAM HISTORY ${stream}`);
+  assert.ok(history.some((row) => row['action'] === 'retry dead letters' && row['detail'] === 'all (1)'));
+  await client.query(`DROP CDC STREAM ${stream}`);
+});
+
+test('who may only see it sees no payload, and changes nothing', async () => {
+  const { stream } = await streamWithDeadLetter('hidden');
+  const [letter] = await rows(viewer, `SHOW CDC DEAD LETTERS FOR ${stream}`);
+  assert.deepEqual([letter!['key'], letter!['payload'], letter!['op']], [null, null, 'insert']);
+  assert.ok((await rows(viewer, `SHOW CDC DELIVERIES FOR ${stream}`)).every((row) => row['response_excerpt'] === null));
+  assert.ok((await rows(viewer, `PEEK CDC STREAM ${stream}`)).every((row) => row['body'] === null));
+  for (const text of [
+    `RETRY CDC DEAD LETTERS FOR ${stream} ALL`,
+    `DISCARD CDC DEAD LETTERS FOR ${stream} ALL`,
+    `TEST CDC STREAM ${stream}`,
+    `ALTER CDC STREAM ${stream} RESTART`,
+    `ALTER CDC STREAM ${stream} RESET CIRCUIT`,
+    `ALTER CDC STREAM ${stream} SKIP EVENT 'x'`,
+  ]) {
+    assert.equal(await codeOf(viewer, text), '42501', text);
+  }
+  assert.equal((await rows(client, `SHOW CDC DEAD LETTERS FOR ${stream}`)).length, 1);
+  await client.query(`DISCARD CDC DEAD LETTERS FOR ${stream} ID '${letter!['id'] as string}'`);
+  assert.deepEqual(await rows(client, `SHOW CDC DEAD LETTERS FOR ${stream}`), []);
+  assert.equal(await codeOf(client, `DISCARD CDC DEAD LETTERS FOR ${stream} ID 'x'`), '42704');
+  await client.query(`DROP CDC STREAM ${stream}`);
+});
+
+test('none of it belongs into a transaction, and each names what there is not', async () => {
+  const { stream } = await streamWithDeadLetter('strict');
+  for (const text of [
+    `RETRY CDC DEAD LETTERS FOR ${stream} ALL`,
+    `ALTER CDC STREAM ${stream} RESTART`,
+    `TEST CDC STREAM ${stream}`,
+  ]) {
+    await client.query('BEGIN');
+    assert.equal(await codeOf(client, text), '25001', text);
+    await client.query('ROLLBACK');
+  }
+  assert.equal(await codeOf(client, `ALTER CDC STREAM ${stream} SKIP EVENT 'x'`), '42704');
+  assert.equal(await codeOf(client, 'SHOW CDC DELIVERIES FOR nowhere'), '42704');
+  assert.equal(await codeOf(client, 'RETRY CDC DEAD LETTERS FOR nowhere ALL'), '42704');
+  await client.query(`DROP CDC STREAM ${stream}`);
+});
+
+test('a failing event is skipped, and its key goes on', async () => {
+  receiver.answer = ({ body }) => ((body.after as { note: string }).note === 'bad' ? 500 : 204);
+  await client.query('CREATE TABLE skipped (id int PRIMARY KEY, note text)');
+  await client.query(`CREATE CDC STREAM skipped_stream ON skipped TO WEBHOOK '${receiver.url}/skipped'`);
+  await client.query(`INSERT INTO skipped VALUES (1, 'bad')`);
+  await client.query(`UPDATE skipped SET note = 'good'`);
+  const event = await waitFor('the failure', async () => {
+    return (await rows(client, 'SHOW CDC DELIVERIES FOR skipped_stream'))[0]?.['event_ids'] as string | undefined;
+  });
+  const [next] = await rows(client, 'PEEK CDC STREAM skipped_stream');
+  assert.deepEqual([next!['event_ids'], next!['attempt']], [event, 2]);
+  await client.query(`ALTER CDC STREAM skipped_stream SKIP EVENT '${event}'`);
+  const good = await waitFor('the next one', () => receiver.to('/skipped').find(({ body }) => body.op === 'update'));
+  assert.equal(good.headers['x-cdc-gap'], event);
+  await client.query('DROP CDC STREAM skipped_stream');
+});
+
+test('TEST tells whether the endpoint takes a signed event, and what it says', async () => {
+  receiver.answer = () => 204;
+  await client.query(`CREATE CDC SECRET sign AS 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'`);
+  await client.query(`CREATE CDC ENDPOINT tested AS '${receiver.url}/tested' WITH (signing_secret = SECRET sign)`);
+  const [well] = await rows(client, 'TEST CDC ENDPOINT tested');
+  assert.deepEqual(
+    [well!['ok'], well!['http_status'], well!['signature_sent'], well!['error']],
+    [true, 204, true, null],
+  );
+  const [sent] = receiver.to('/tested');
+  assert.equal(sent!.body['type'], 'cdc.test');
+  assert.match(String(sent!.headers['webhook-signature']), /^v1,/);
+
+  const codes: unknown[] = [];
+  const remember = (notice: { readonly code?: string | undefined }): number => codes.push(notice.code);
+  client.on('notice', remember);
+  receiver.answer = () => 503;
+  const [ill] = await rows(client, `TEST CDC WEBHOOK '${receiver.url}/tested'`);
+  assert.deepEqual([ill!['ok'], ill!['http_status'], ill!['signature_sent']], [false, 503, false]);
+  const [gone] = await rows(client, `TEST CDC WEBHOOK 'http://127.0.0.1:1/'`);
+  assert.deepEqual([gone!['ok'], gone!['http_status'], gone!['error']], [false, null, 'connection refused']);
+  client.off('notice', remember);
+  assert.deepEqual(codes, ['HV000', 'HV00N']);
+  assert.equal(await codeOf(client, 'TEST CDC ENDPOINT nowhere'), '42704');
+  await client.query('DROP CDC ENDPOINT tested');
+  await client.query('DROP CDC SECRET sign');
+});

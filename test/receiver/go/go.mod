@@ -1,0 +1,3 @@
+module walhook.example/verify
+
+go 1.21

@@ -1,0 +1,10 @@
+/** The seeds of a simulation: one by `SIM_SEED`, or as many as the variable says. */
+export function seedsOf(
+  variable: string,
+  byDefault: number,
+): { readonly seeds: readonly number[]; readonly isOne: boolean } {
+  const one = process.env['SIM_SEED'];
+  if (one !== undefined) return { seeds: [Number(one)], isOne: true };
+  const count = Number(process.env[variable] ?? byDefault);
+  return { seeds: Array.from({ length: count }, (_, i) => i + 1), isOne: false };
+}
