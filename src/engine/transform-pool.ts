@@ -1,41 +1,46 @@
-import { Worker, type ResourceLimits } from 'node:worker_threads';
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import type { Cancel, Clock } from '../base/clock.ts';
 import type { Transformed, Transformer } from '../delivery/transformer.ts';
 import type { StreamTransform } from '../model/stream.ts';
 import { entryUrl } from './thread.ts';
-import type { FromTransformThread, ToTransformThread } from './transform-messages.ts';
+import type { FromTransformProcess, ToTransformProcess } from './transform-messages.ts';
 
 /** How long one body may take; a template that loops for ever ends here. */
 const DEADLINE_MS = 500;
 /** Those that have run into the deadline, or out of memory, rest for so many times as long. */
 const REST_TIMES = 9;
-/** Bodies are transformed by so many threads. */
-const THREADS = 2;
-/** How long a thread may take to begin; it is not the transform's fault. */
+/** Bodies are transformed by so many processes. */
+const PROCESSES = 2;
+/** How long a process may take to begin; it is not the transform's fault. */
 const START_MS = 30_000;
-/** How long a thread that has nothing to do is kept. */
+/** How long a process that has nothing to do is kept. */
 const IDLE_MS = 60_000;
 /** Streams that something is remembered of; those that are dropped are not told of. */
 const MAX_KNOWN = 10_000;
-const MEMORY_LIMITS: ResourceLimits = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 };
+/** Of V8, whose manual page is `node --v8-options`: MB of old objects, and of each half of the young ones. */
+const LIMITS = ['--max-old-space-size=128', '--max-semi-space-size=8'];
+/** How V8 ends a process that wants more memory than there is, or a larger object than can be. */
+const MEMORY_SIGNALS: ReadonlySet<string | null> = new Set(['SIGABRT', 'SIGTRAP', 'SIGILL']);
 
 interface Job {
   readonly streamId: string;
-  readonly message: ToTransformThread;
+  readonly message: ToTransformProcess;
   readonly resolve: (transformed: Transformed) => void;
 }
 
-/** One thread, and the job that it has. */
+/** One process, and the job that it has. */
 interface Seat {
-  readonly worker: Worker;
+  readonly child: ChildProcess;
+  readonly hasEnded: Promise<void>;
   isReady: boolean;
   job: Job | null;
   stopTimer: Cancel;
 }
 
 /**
- * Threads that transforms run in, started when there is something to do. A stream has one of them at a time, in turn with the
- * others. Those that have not shown yet that they come to an end share one thread, and those that were found not to have at
+ * Processes that transforms run in, started when there is something to do. A stream has one of them at a time, in turn with the
+ * others. Those that have not shown yet that they come to an end share one process, and those that were found not to have at
  * most a tenth of its time, all together. So a stream costs the others nothing, whatever its author has written.
  */
 export class TransformPool implements Transformer {
@@ -66,7 +71,7 @@ export class TransformPool implements Transformer {
     });
   }
 
-  /** Ends the threads; what waits has a fault. */
+  /** Ends the processes; what waits has a fault. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#stopRest();
@@ -88,7 +93,7 @@ export class TransformPool implements Transformer {
     this.#fillAfterRest();
   }
 
-  /** The first job whose stream may have a thread now. */
+  /** The first job whose stream may have a process now. */
   #next(): Job | null {
     const nowMs = this.#clock.monotonicMs();
     const busy = new Set([...this.#seats].map(({ job }) => job?.streamId));
@@ -117,7 +122,7 @@ export class TransformPool implements Transformer {
 
   #freeSeat(): Seat | null {
     for (const seat of this.#seats) if (seat.job === null) return this.#woken(seat);
-    return this.#seats.size < THREADS ? this.#open() : null;
+    return this.#seats.size < PROCESSES ? this.#open() : null;
   }
 
   #woken(seat: Seat): Seat {
@@ -126,16 +131,27 @@ export class TransformPool implements Transformer {
   }
 
   #open(): Seat {
-    const worker = new Worker(entryUrl('transform-thread'), { name: 'transform', resourceLimits: MEMORY_LIMITS });
-    const seat: Seat = { worker, isReady: false, job: null, stopTimer: () => undefined };
-    this.#seats.add(seat);
-    seat.stopTimer = this.#clock.after(START_MS, () => void this.#fail(seat, 'its thread does not start'));
-    worker.on('message', (message: FromTransformThread) => this.#receive(seat, message));
-    worker.on('error', (error) => {
-      const isMemory = 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
-      void this.#fail(seat, isMemory ? 'it wants more memory than it may have' : error.message);
+    const child = fork(fileURLToPath(entryUrl('transform-process')), {
+      // What a template may come to see holds no password.
+      env: {},
+      execArgv: LIMITS,
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    worker.on('exit', () => void this.#fail(seat, 'its thread has ended'));
+    const { promise: hasEnded, resolve: end } = Promise.withResolvers<void>();
+    const seat: Seat = { child, hasEnded, isReady: false, job: null, stopTimer: () => undefined };
+    this.#seats.add(seat);
+    seat.stopTimer = this.#clock.after(START_MS, () => void this.#fail(seat, 'its process does not start'));
+    child.on('message', (message: FromTransformProcess) => this.#receive(seat, message));
+    child.on('error', (error) => {
+      if (child.pid === undefined) end();
+      void this.#fail(seat, error.message);
+    });
+    child.on('exit', (_code, signal) => {
+      end();
+      const isMemory = MEMORY_SIGNALS.has(signal);
+      void this.#fail(seat, isMemory ? 'it wants more memory than it may have' : 'its process has ended');
+    });
     return seat;
   }
 
@@ -143,10 +159,11 @@ export class TransformPool implements Transformer {
     seat.stopTimer = this.#clock.after(DEADLINE_MS, () => {
       void this.#fail(seat, `it takes longer than ${DEADLINE_MS} ms`);
     });
-    seat.worker.postMessage(message);
+    // What cannot be sent goes to a process that has ended, which its exit tells.
+    seat.child.send(message, () => undefined);
   }
 
-  #receive(seat: Seat, message: FromTransformThread): void {
+  #receive(seat: Seat, message: FromTransformProcess): void {
     if (message.kind === 'ready') {
       seat.isReady = true;
       seat.stopTimer();
@@ -159,9 +176,7 @@ export class TransformPool implements Transformer {
     seat.job = null;
     seat.stopTimer = this.#clock.after(IDLE_MS, () => void this.#end(seat, fault('idle')));
     this.#trust(job.streamId);
-    const { body } = message.kind === 'done' ? message : { body: null };
-    if (body !== null) job.resolve({ body: Buffer.from(body.buffer, body.byteOffset, body.byteLength) });
-    else if (message.kind === 'fault') job.resolve(message);
+    job.resolve(message.kind === 'done' ? { body: Buffer.from(message.body) } : message);
     this.#fill();
   }
 
@@ -171,7 +186,7 @@ export class TransformPool implements Transformer {
     this.#trusted.add(streamId);
   }
 
-  /** The thread is lost, and with it the body that it had. */
+  /** The process is lost, and with it the body that it had. */
   async #fail(seat: Seat, reason: string): Promise<void> {
     if (!this.#seats.has(seat)) return;
     const { job } = seat;
@@ -190,7 +205,8 @@ export class TransformPool implements Transformer {
     seat.stopTimer();
     const { job } = seat;
     seat.job = null;
-    await seat.worker.terminate();
+    seat.child.kill('SIGKILL');
+    await seat.hasEnded;
     job?.resolve(transformed);
   }
 }

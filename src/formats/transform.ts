@@ -4,7 +4,7 @@ import type { StreamTransform } from '../model/stream.ts';
 import { parseForPrinting, parseForReckoning } from './exact-json.ts';
 
 /*
-  What TRANSFORM makes of an event. It is asked in a thread of its own: what its author has written may loop for ever or want
+  What TRANSFORM makes of an event. It is asked in a process of its own: what its author has written may loop for ever or want
   all the memory there is.
 
     JSONPATH   RFC 9535. A singular query is replaced by its value, or null where there is none; any other by an array of

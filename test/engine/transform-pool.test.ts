@@ -4,7 +4,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { TransformPool } from '../../src/engine/transform-pool.ts';
 import type { StreamTransform } from '../../src/model/stream.ts';
 
-// Transforms in threads of their own: whatever an author has written, the others go on, and so does the process.
+// Transforms in processes of their own: whatever an author has written, the others go on, and so does the process.
 
 const pool = new TransformPool(systemClock);
 after(() => pool.close());
@@ -52,6 +52,13 @@ test('memory has a limit, and so have results', async () => {
     await run('large', template(`"{% for i in range(3000) %}xxxxxxxxxx{% endfor %}"`), '{}', 10_000),
     /^fault: it makes more than/,
   );
+  assert.equal(await run('after', jsonPath('$.after.id')), '1');
+});
+
+test('an array that is too large at once ends its own process only', async () => {
+  // A thread's limit does not hold here: V8 ends the process that the thread is of.
+  const splits = `{% set ns = namespace(x='xxxxxxxx') %}{% for i in range(22) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x.split('x') | length }}`;
+  assert.match(await run('splits', template(splits)), /^fault: it (wants more memory|takes longer)/);
   assert.equal(await run('after', jsonPath('$.after.id')), '1');
 });
 
