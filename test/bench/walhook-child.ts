@@ -1,9 +1,7 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { must } from '../../src/base/assert.ts';
-
-const ROOT = join(import.meta.dirname, '..', '..');
+import { buildProgram } from '../support/built-program.ts';
 
 /** `walhook serve` as a process of its own, for benchmarks: the built program, as it is installed. */
 export class WalhookChild {
@@ -18,8 +16,7 @@ export class WalhookChild {
   }
 
   async start(): Promise<void> {
-    execFileSync(process.execPath, [join(ROOT, 'scripts', 'build.mjs')]);
-    const main = join(ROOT, 'dist', 'main.js');
+    const main = buildProgram();
     const args = ['serve', '--listen', '127.0.0.1:0', '--http', '127.0.0.1:0', '--data-dir', this.#dataDir];
     const child = spawn(process.execPath, [main, ...args], {
       env: {

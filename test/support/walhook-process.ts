@@ -12,6 +12,8 @@ export interface WalhookProcessOptions {
   /** 0: any free port, which stays the same for this object's later starts. */
   readonly listenPort?: number;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Its entry, where it is not the sources'. */
+  readonly program?: string;
 }
 
 /** `walhook serve` as a user runs it: a process of its own, killed with the test file at the latest. */
@@ -31,9 +33,9 @@ export class WalhookProcess {
 
   /** Starts it and resolves once both ports are bound; rejects with its last words when it ends before. */
   async start(): Promise<this> {
-    const { upstreamUrl, dataDir, environment } = this.#options;
+    const { upstreamUrl, dataDir, environment, program = MAIN } = this.#options;
     const args = ['serve', '--listen', `127.0.0.1:${this.#sqlPort}`, '--http', '127.0.0.1:0', '--data-dir', dataDir];
-    const child = spawn(process.execPath, [MAIN, ...args], {
+    const child = spawn(process.execPath, [program, ...args], {
       env: {
         PATH: process.env.PATH,
         WALHOOK_UPSTREAM: upstreamUrl,
