@@ -23,6 +23,11 @@ export interface SchedulerOptions extends GateOptions, RetryOptions {
 
 /** Events held at once, finished ones behind a blocked key among them. At the limit the stream stops reading. */
 export const WINDOW_MAX_EVENTS = 16_384;
+/**
+ * Events held at once by a stream none of whose events has been acknowledged since. It may hold more, twice as many at a time,
+ * as long as some are: what waits for an endpoint that does not answer lies better on disk than in a heap that all streams share.
+ */
+const WINDOW_MIN_EVENTS = 2_048;
 /** Bytes of events held in memory although they are on disk too: those that fail, and those that are sent next. */
 export const OUTSIDE_MAX_BYTES = 4 * 1024 * 1024;
 /** Bytes of pending events held at once, as they lie in the log. One event may exceed it alone. */
@@ -103,6 +108,8 @@ export class Scheduler<E extends SchedulerEvent> {
   /** Batches were taken apart. */
   #hasDropped = false;
   readonly #limits: WindowLimits;
+  /** Events that may be held now. */
+  #room: number;
   /** Held here and not the window's. */
   #outside = 0;
   #outsideBytes = 0;
@@ -119,6 +126,7 @@ export class Scheduler<E extends SchedulerEvent> {
   constructor(options: SchedulerOptions, random: Random, state: SchedulerState = {}) {
     const { lastBatchId = 0, circuit, keyMarks, limits = WINDOW_LIMITS } = state;
     this.#limits = limits;
+    this.#room = Math.min(WINDOW_MIN_EVENTS, limits.events);
     this.#options = options;
     this.#random = random;
     this.#lastBatchId = lastBatchId;
@@ -174,7 +182,14 @@ export class Scheduler<E extends SchedulerEvent> {
 
   /** Whether another event may be added. */
   get hasRoom(): boolean {
-    return this.#window.length < this.#limits.events && this.#window.bytes < this.#limits.bytes;
+    if (this.#window.bytes >= this.#limits.bytes) return false;
+    // Members of a batch from before a restart may lie anywhere in what was held then.
+    if (this.#incomplete.size > 0) return this.#window.length < this.#limits.events;
+    return this.#window.length < this.#room;
+  }
+
+  #setRoom(events: number): void {
+    this.#room = Math.min(events, this.#limits.events);
   }
 
   /** Adds the stream's next event, in commit order. `nowMs`: when it came, which a batch's delay is counted from. */
@@ -520,6 +535,7 @@ export class Scheduler<E extends SchedulerEvent> {
   }
 
   #finish(batch: Batch<E>, entries: readonly Entry<E>[], how: 'acknowledged' | 'dead'): Settlement<E> {
+    const wasFull = this.#window.length >= this.#room;
     for (const entry of entries) {
       if (entry.parkedSeq === 0) this.#window.finish(entry);
       else this.#endOutside(entry);
@@ -527,6 +543,8 @@ export class Scheduler<E extends SchedulerEvent> {
       else this.#lanes.finish(entry);
       if (entry.gap !== null && how === 'acknowledged') this.#marks.end(entry.event);
     }
+    if (this.#window.pending === 0) this.#setRoom(WINDOW_MIN_EVENTS);
+    else if (wasFull && how === 'acknowledged') this.#setRoom(2 * this.#room);
     if (batch.attempts > 0 || batch.isStored) this.#changed.add(batch);
     if (batch.isStored) this.#finishedStored.push(batch.id);
     batch.state = 'finished';
@@ -586,7 +604,9 @@ export class Scheduler<E extends SchedulerEvent> {
     if (failure.class === 'transient') batch.transientFailures++;
     if (failure.class === 'rejected' && size === 1) batch.rejections++;
     batch.answersBefore = this.#answers;
+    if (this.#gate.breaker.state !== 'closed') this.#setRoom(WINDOW_MIN_EVENTS);
     if (failure.class === 'overloaded') {
+      this.#setRoom(WINDOW_MIN_EVENTS);
       this.#gate.throttle(nowMs + (verdict.kind === 'retry' ? verdict.delayMs : (failure.retryAfterMs ?? 0)));
     }
     switch (verdict.kind) {
