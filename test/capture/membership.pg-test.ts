@@ -5,7 +5,7 @@ import { armTable, republish } from '../../src/capture/arm.ts';
 import { MembershipWatch, type Unpublished } from '../../src/capture/membership.ts';
 import { ChangeLog } from '../../src/log/change-log.ts';
 import { LOG_FILE } from '../../src/log/schema.ts';
-import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
+import { connect, startPostgres, temporaryFolder, serverVersion } from '../support/test-database.ts';
 import { SLOT, walLsn } from './capture-harness.ts';
 
 // The law: a table whose changes the publication leaves out, or has left out since it was last looked at, is found; it is
@@ -20,9 +20,7 @@ await admin.query(`
   CREATE TABLE b (id int PRIMARY KEY, body text);
   CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id);
   CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10)`);
-const version = Number(
-  (await admin.query<{ n: string }>(`SELECT current_setting('server_version_num') AS n`)).rows[0]!.n,
-);
+const version = await serverVersion(admin);
 
 async function oidOf(table: string): Promise<number> {
   const { rows } = await admin.query<{ oid: string }>('SELECT $1::regclass::oid::bigint AS oid', [table]);

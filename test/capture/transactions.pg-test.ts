@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
+import { connect, startPostgres, temporaryFolder, serverVersion } from '../support/test-database.ts';
 import { arm, eventually, loggedChanges, startCapture } from './capture-harness.ts';
 
 // What an application can do in a transaction, and what of it is in the log: what was committed, in its order, once.
@@ -137,14 +137,15 @@ test('subtransactions that are rolled back leave nothing, however deep, also abo
   );
 });
 
-test('generated columns: stored ones are sent, as they were computed; virtual ones are not', async () => {
-  await admin.query(`CREATE TABLE made (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED,
-    thrice int GENERATED ALWAYS AS (id * 3) VIRTUAL)`);
+test('generated columns: stored ones are sent, as they were computed, from 18 on; virtual ones are not', async () => {
+  const isSent = (await serverVersion(admin)) >= 180_000;
+  const virtual = isSent ? ', thrice int GENERATED ALWAYS AS (id * 3) VIRTUAL' : '';
+  await admin.query(`CREATE TABLE made (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED${virtual})`);
   const changes = await changesOf(['made'], async () => {
     await admin.query('INSERT INTO made VALUES (1); UPDATE made SET id = 2');
   });
   assert.deepEqual(plain(changes), [
-    ['insert', 'made', { id: 1, twice: 2 }],
-    ['update', 'made', { id: 2, twice: 4 }, { id: 1 }],
+    ['insert', 'made', { id: 1, ...(isSent && { twice: 2 }) }],
+    ['update', 'made', { id: 2, ...(isSent && { twice: 4 }) }, { id: 1 }],
   ]);
 });

@@ -42,3 +42,11 @@ export async function connect(url: string): Promise<pg.Client> {
   after(() => client.end().catch(() => undefined));
   return client;
 }
+
+/** The server's `server_version_num`: 180000 and more for 18. */
+export async function serverVersion(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ version: number }>(
+    `SELECT current_setting('server_version_num')::int AS version`,
+  );
+  return rows[0]!.version;
+}
