@@ -12,6 +12,7 @@ packages=(
   libpostgresql-jdbc-java
   redis-server                       # test/receiver/redis-store.full-test.ts
   kcat                               # reads back what the Kafka sink has produced
+  zsh fish                           # test/cli/completion.full-test.ts
 )
 # Runs a single .java file, so the compiler has to be there too. Any from 17 on will do.
 java --list-modules 2>/dev/null | grep '^jdk\.compiler' >/dev/null || packages+=(default-jdk-headless)

@@ -1,6 +1,7 @@
 import { applyCommand } from './cli/apply.ts';
 import { CatalogClientError } from './cli/declarations/catalog-client.ts';
 import { dumpCommand } from './cli/dump.ts';
+import { completionCommand } from './cli/completion.ts';
 import { checkCommand, doctorCommand } from './cli/check.ts';
 import { commandHelp, generalHelp } from './cli/help.ts';
 import { listenCommand } from './cli/listen.ts';
@@ -34,6 +35,8 @@ async function main(args: readonly string[]): Promise<number> {
       return doctorCommand(rest);
     case 'rotate-secret-key':
       return rotateSecretKeyCommand(rest);
+    case 'completion':
+      return completionCommand(rest);
     case 'version':
     case '--version':
       process.stdout.write(`walhook ${version()}\n`);

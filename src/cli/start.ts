@@ -74,6 +74,7 @@ export async function startCommand(args: readonly string[]): Promise<number> {
 function serveConfig(values: Values<typeof START_OPTIONS>, upstream: string): ServeConfig {
   return {
     ...defaultValues(CLIENT_OPTIONS),
+    config: '',
     upstream,
     listen: [values.listen],
     http: values.http,

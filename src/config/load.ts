@@ -1,5 +1,6 @@
+import { NO_FILE, readConfigFile } from './config-file.ts';
 import type { OptionSpec } from './option-spec.ts';
-import { environmentName, type Values } from './options.ts';
+import { environmentName, SERVE_OPTIONS, type Values } from './options.ts';
 
 /** All that is wrong with a configuration, at once. */
 export class ConfigError extends Error {
@@ -23,13 +24,13 @@ export interface Loaded<S extends Readonly<Record<string, OptionSpec<unknown>>>>
 export interface LoadedSetting {
   readonly name: string;
   readonly value: string;
-  readonly source: 'flag' | 'environment' | 'default';
+  readonly source: 'flag' | 'environment' | 'file' | 'default';
   readonly text: string;
 }
 
 /**
- * Reads options from flags (`--name value`, `--name=value`), then the environment, then their defaults.
- * `switches` are flags without a value, such as `--once`; those given are in `rest`. `check` is given
+ * Reads options from flags (`--name value`, `--name=value`), then the environment, then the file that `--config` names (where
+ * that is one of the options), then their defaults. `switches` are flags without a value, such as `--once`; those given are in `rest`. `check` is given
  * the values that could be read and returns what is wrong with them together. Throws `ConfigError` with every problem found.
  */
 export function loadOptions<S extends Readonly<Record<string, OptionSpec<unknown>>>>(
@@ -41,19 +42,23 @@ export function loadOptions<S extends Readonly<Record<string, OptionSpec<unknown
 ): Loaded<S> {
   const problems: string[] = [];
   const { flags, rest } = readFlags(specs, args, switches, problems);
+  const path = 'config' in specs ? (flags.get('config') ?? environment['WALHOOK_CONFIG'] ?? '') : '';
+  const known = new Map([...Object.values(SERVE_OPTIONS), ...Object.values(specs)].map((s) => [environmentName(s), s]));
+  const file = path === '' ? NO_FILE : readConfigFile(path, known, problems);
   const values: Record<string, unknown> = {};
   const settings: LoadedSetting[] = [];
   for (const [key, spec] of Object.entries(specs)) {
     const variable = environmentName(spec);
-    const fromFlag = flags.get(spec.name);
-    const fromEnvironment = environment[variable];
-    const text = fromFlag ?? (fromEnvironment === '' ? undefined : fromEnvironment) ?? spec.default;
-    const origin = fromFlag === undefined && fromEnvironment ? variable : `--${spec.name}`;
+    const { text, source, origin } = find(spec, [
+      { source: 'flag', text: flags.get(spec.name), origin: `--${spec.name}` },
+      // An empty variable is as good as none.
+      { source: 'environment', text: environment[variable] || undefined, origin: variable },
+      { source: 'file', text: file[variable] || undefined, origin: `${variable} in ${path}` },
+    ]);
     if (text === null) {
       problems.push(`--${spec.name} (or ${variable}) is required: ${spec.text}`);
       continue;
     }
-    const source = fromFlag === undefined ? (fromEnvironment ? 'environment' : 'default') : 'flag';
     const shown = spec.secret === true && text !== '' ? '***' : text;
     settings.push({ name: spec.name, value: shown, source, text: spec.text });
     try {
@@ -65,6 +70,21 @@ export function loadOptions<S extends Readonly<Record<string, OptionSpec<unknown
   problems.push(...check(values as Partial<Values<S>>));
   if (problems.length > 0) throw new ConfigError(problems);
   return { values: values as Values<S>, rest, settings };
+}
+
+interface Given {
+  readonly text: string | null;
+  readonly source: LoadedSetting['source'];
+  readonly origin: string;
+}
+
+/** The first that is said. */
+function find(
+  spec: OptionSpec<unknown>,
+  candidates: readonly (Omit<Given, 'text'> & { readonly text: string | undefined })[],
+): Given {
+  for (const { text, ...from } of candidates) if (text !== undefined) return { text, ...from };
+  return { text: spec.default, source: 'default', origin: `--${spec.name}` };
 }
 
 function readFlags(

@@ -70,8 +70,17 @@ export function parseListen(text: string): readonly ListenAddress[] {
   });
 }
 
+const CONFIG_OPTION = {
+  name: 'config',
+  placeholder: 'PATH',
+  default: '',
+  text: 'A file of lines WALHOOK_NAME=value, which flags and the environment go before. Where it holds a password or a key, it may not be readable for everybody.',
+  parse: (text: string): string => text,
+} satisfies OptionSpec<string>;
+
 /** Every option once. */
 export const SERVE_OPTIONS = {
+  config: CONFIG_OPTION,
   upstream: {
     name: 'upstream',
     placeholder: 'URL',
@@ -170,6 +179,7 @@ export const SERVE_OPTIONS = {
 
 /** The options of `rotate-secret-key`: what opens the secrets now, and what is to open them afterwards. */
 export const ROTATE_OPTIONS = {
+  config: CONFIG_OPTION,
   dataDir: SERVE_OPTIONS.dataDir,
   secretKey: SERVE_OPTIONS.secretKey,
   secretKeyFile: SERVE_OPTIONS.secretKeyFile,
@@ -186,8 +196,9 @@ export const ROTATE_OPTIONS = {
 };
 
 /** The options of `check`, and of `doctor`, which opens the data directory besides. */
-export const CHECK_OPTIONS = { upstream: SERVE_OPTIONS.upstream };
+export const CHECK_OPTIONS = { config: CONFIG_OPTION, upstream: SERVE_OPTIONS.upstream };
 export const DOCTOR_OPTIONS = {
+  config: CONFIG_OPTION,
   upstream: SERVE_OPTIONS.upstream,
   dataDir: SERVE_OPTIONS.dataDir,
   secretKey: SERVE_OPTIONS.secretKey,
@@ -219,7 +230,7 @@ export type Values<S extends Specs> = { readonly [K in keyof S]: ReturnType<S[K]
 
 export type ServeConfig = Values<typeof SERVE_OPTIONS>;
 
-export function environmentName(spec: OptionSpec<unknown>): string {
+export function environmentName(spec: Pick<OptionSpec<unknown>, 'name'>): string {
   return `WALHOOK_${spec.name.replaceAll('-', '_').toUpperCase()}`;
 }
 

@@ -3,7 +3,7 @@ export interface Setting {
   /** As the flag has it, without its dashes. */
   readonly name: string;
   readonly value: string;
-  readonly source: 'flag' | 'environment' | 'default';
+  readonly source: 'flag' | 'environment' | 'file' | 'default';
   readonly text: string;
 }
 

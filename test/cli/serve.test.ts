@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { RENEWED } from '../support/certificates.ts';
@@ -45,6 +45,17 @@ for (const [what, args, message] of refusals) {
     assert.doesNotMatch(stderr, /hunter2/);
   });
 }
+
+test('serve --print-config prints the options and starts nothing', () => {
+  const dataDir = join(temporaryFolder(), 'data');
+  const args = ['serve', '--print-config', '--upstream', 'postgres://u:hunter2@h/d', '--data-dir', dataDir];
+  const { status, stdout } = spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', timeout: 20_000 });
+  assert.equal(status, 0);
+  assert.match(stdout, new RegExp(`^WALHOOK_DATA_DIR=${dataDir} # flag$`, 'm'));
+  assert.match(stdout, /^WALHOOK_LISTEN=127\.0\.0\.1:7432 # default$/m);
+  assert.doesNotMatch(stdout, /hunter2/);
+  assert.equal(existsSync(dataDir), false);
+});
 
 test('all that is wrong with TLS is said at once, with the rest', () => {
   const folder = temporaryFolder();
