@@ -7,7 +7,8 @@ COPY grammar ./grammar
 COPY scripts ./scripts
 RUN npm ci
 COPY . .
-RUN npm run build && npm prune --omit=dev
+# The optional package is the PostgreSQL of the demo.
+RUN npm run build && npm prune --omit=dev --omit=optional
 
 FROM node:24.21.0-bookworm-slim
 ENV NODE_ENV=production \
