@@ -15,6 +15,11 @@ interface Membership {
   readonly operations: readonly string[];
   /** Changes of partitions come as the table's own; always true of a table that has none. */
   readonly viaRoot: boolean;
+  /**
+   * Partitions that had been tables by themselves before, each with who has attached it; absent or null: not asked. Before PostgreSQL 15 a walsender that has met such a table goes on leaving its changes out after that, until the
+   * publication is altered.
+   */
+  readonly attached?: readonly string[] | null | undefined;
 }
 
 interface Row extends Membership {
@@ -33,7 +38,7 @@ interface Stored {
 export interface Unpublished {
   readonly tables: ReadonlyArray<{ readonly oid: number; readonly schema: string; readonly name: string }>;
   readonly message: string;
-  /** Options of the publication were changed. */
+  /** Options of the publication were changed, or are to be written again, so that the server looks at them. */
   readonly hasLostOptions: boolean;
   /** Nothing that committed before it is missing. */
   readonly fromLsn: Lsn;
@@ -42,6 +47,8 @@ export interface Unpublished {
 /*
   Only tables that there are: one that was dropped has left the publication by itself, and nothing of it is missing.
   Of a row that SET TABLE finds as it is to be the OID stays; with another filter or other columns it is another row.
+  A system column's row is written with its table and never again: a partition whose place in the tree was written by another
+  transaction was a table before.
 */
 const MEMBERSHIP = `
   SELECT c.oid::bigint::float8 AS oid, n.nspname AS schema, c.relname AS name,
@@ -50,6 +57,12 @@ const MEMBERSHIP = `
            CASE WHEN bool_or(p.pubdelete) THEN 'delete' END,
            CASE WHEN bool_or(p.pubtruncate) THEN 'truncate' END], NULL) AS operations,
          c.relkind <> 'p' OR coalesce(bool_or(p.pubviaroot), false) AS "viaRoot",
+         CASE WHEN c.relkind = 'p' AND pg_catalog.current_setting('server_version_num')::int < 150000 THEN
+           ARRAY(SELECT i.inhrelid::text || '/' || i.xmin::text
+                   FROM pg_catalog.pg_partition_tree(c.oid) t
+                   JOIN pg_catalog.pg_inherits i ON i.inhrelid = t.relid AND NOT i.inhdetachpending
+                   JOIN pg_catalog.pg_attribute a ON a.attrelid = t.relid AND a.attnum = -1
+                  WHERE i.xmin <> a.xmin) END AS attached,
          pg_catalog.pg_current_snapshot()::text AS snapshot
     FROM unnest($2::oid[]) AS w(oid)
     JOIN pg_catalog.pg_class c ON c.oid = w.oid
@@ -70,6 +83,7 @@ const POSITION = `
  * a row of the publication that is another one than before tells that the table was out in between, also where nobody was
  * looking. What cannot be told: options of the publication that were changed and changed back between two looks; and a table
  * that is taken out and put in again between our publishing it and the first look at it, which is at once while changes stream.
+ * The same of a partition that is attached and gone again between two looks, where the server is older than 15.
  *
  * What we do to the publication ourselves is no loss: `expect` is told before a table is taken out, and after one was put in.
  */
@@ -137,7 +151,9 @@ export class MembershipWatch {
       return why === null ? [] : [{ row, why }];
     });
     if (missing.length > 0) return this.#describe(missing);
-    for (const { oid, row, operations, viaRoot } of rows) this.#known.set(oid, { row, operations, viaRoot });
+    for (const { oid, row, operations, viaRoot, attached } of rows) {
+      this.#known.set(oid, { row, operations, viaRoot, attached });
+    }
     if (rows[0] !== undefined) this.#verify(lsn, rows[0].snapshot);
     this.#wholeLooks++;
     this.#save();
@@ -179,7 +195,7 @@ export class MembershipWatch {
     const said = missing.map(({ row, why }) => `table ${qualify(row.schema, row.name)} ${why}`);
     return {
       tables: missing.map(({ row: { oid, schema, name } }) => ({ oid, schema, name })),
-      hasLostOptions: missing.some(({ why }) => why === LESS_OPERATIONS || why === NOT_VIA_ROOT),
+      hasLostOptions: missing.some(({ why }) => OF_OPTIONS.has(why)),
       message: `of the publication ${this.#publicationName}, ${said.join(', ')}`,
       fromLsn: verifiedLsn < confirmLsn ? verifiedLsn : confirmLsn,
     };
@@ -201,6 +217,9 @@ export class MembershipWatch {
 
 const LESS_OPERATIONS = 'had operations left out';
 const NOT_VIA_ROOT = 'has its partitions published by themselves';
+const ATTACHED = 'had a partition attached that PostgreSQL before 15 may not have published at once';
+/** What is mended by setting the options of the publication. */
+const OF_OPTIONS: ReadonlySet<string> = new Set([LESS_OPERATIONS, NOT_VIA_ROOT, ATTACHED]);
 
 /** What has become of a table's membership, as the end of a sentence; null: nothing that costs changes. */
 function whyMissing(now: Membership, before: Membership | null, insertsOnly: boolean): string | null {
@@ -213,5 +232,7 @@ function whyMissing(now: Membership, before: Membership | null, insertsOnly: boo
     return 'was taken out and put in again, or had its rows or columns restricted';
   const counting = before.operations.filter((each) => !insertsOnly || each === 'insert' || each === 'truncate');
   if (counting.some((operation) => !now.operations.includes(operation))) return LESS_OPERATIONS;
-  return before.viaRoot && !now.viaRoot ? NOT_VIA_ROOT : null;
+  if (before.viaRoot && !now.viaRoot) return NOT_VIA_ROOT;
+  const { attached } = before;
+  return attached && now.attached?.some((each) => !attached.includes(each)) === true ? ATTACHED : null;
 }

@@ -11,6 +11,15 @@ export interface DriverStatement {
 const KEY = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 
 /**
+ * Makes a stream for which the log is kept. Without it a REPLAY is refused or not, as the log was trimmed just before or not.
+ * `client` goes through walhook.
+ */
+export async function keepLog(client: { query(sql: string): Promise<unknown> }, hook: string): Promise<void> {
+  await client.query('CREATE TABLE kept_log (id int PRIMARY KEY)');
+  await client.query(`CREATE CDC STREAM kept_log ON kept_log TO WEBHOOK '${hook}' WITH (retention = '1 d')`);
+}
+
+/**
  * Every statement of ours, each kind and each action, with a parameter where one is likely: from nothing to nothing again.
  * The session finds tables `people` and `extra` with primary keys `id`. `hook` is a webhook's address.
  */

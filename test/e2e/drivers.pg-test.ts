@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import type pg from 'pg';
 import postgres from 'postgres';
-import { assertCarriedOut, everyStatement, literally, outcomeOf } from '../drivers/every-statement.ts';
+import { assertCarriedOut, everyStatement, keepLog, literally, outcomeOf } from '../drivers/every-statement.ts';
 import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { WalhookProcess } from '../support/walhook-process.ts';
@@ -17,6 +17,7 @@ const walhook = await new WalhookProcess({
   dataDir: join(temporaryFolder(), 'data'),
 }).start();
 const receiver = await startReceiver();
+await keepLog(await connect(walhook.sqlUrl()), `${receiver.url}/kept`);
 
 interface Driver {
   readonly name: string;

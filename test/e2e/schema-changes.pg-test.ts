@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { startReceiver } from '../support/json-receiver.ts';
 import { streamStatus } from '../support/stream-status.ts';
-import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
+import { connect, serverVersion, startPostgres, temporaryFolder } from '../support/test-database.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { WalhookProcess } from '../support/walhook-process.ts';
 
@@ -131,8 +131,11 @@ test('partitions come and go while rows flow: what is in the table when it is co
   await direct.query(`CREATE TABLE parts (id int PRIMARY KEY, note text) PARTITION BY RANGE (id);
     CREATE TABLE low PARTITION OF parts FOR VALUES FROM (0) TO (10); CREATE TABLE loose (note text, id int NOT NULL)`);
   await client.query(`CREATE CDC STREAM parts ON parts TO WEBHOOK '${receiver.url}/parts'`);
+  // Before, what the walsender has left out of a table it goes on leaving out of the partition. At least that is told.
+  const isTold = (await serverVersion(direct)) < 150_000;
+  await direct.query(`INSERT INTO parts VALUES (1, 'a')`);
+  await arrived('/parts', 1);
   for (const sql of [
-    `INSERT INTO parts VALUES (1, 'a')`,
     `INSERT INTO loose VALUES ('before', 11)`,
     'ALTER TABLE parts ATTACH PARTITION loose FOR VALUES FROM (10) TO (20)',
     `INSERT INTO parts VALUES (12, 'b')`,
@@ -142,10 +145,24 @@ test('partitions come and go while rows flow: what is in the table when it is co
     `INSERT INTO low VALUES (2, 'gone')`,
     'CREATE TABLE high PARTITION OF parts FOR VALUES FROM (20) TO (30)',
     `INSERT INTO parts VALUES (21, 'd')`,
-    'DROP TABLE loose',
+    ...(isTold ? [] : ['DROP TABLE loose']),
     `INSERT INTO high VALUES (22, 'end')`,
   ]) {
     await direct.query(sql);
+  }
+  if (isTold) {
+    const said = await waitFor('the gap', async () => {
+      const reason = await property('parts', 'status_reason');
+      return reason?.includes(' and before ') === true ? reason : null;
+    });
+    assert.match(said, /are lost: .*table public\.parts had a partition attached/);
+    await client.query('ALTER CDC STREAM parts RESUME');
+    await direct.query(`INSERT INTO parts VALUES (23, 'more')`);
+    await waitFor('what comes after it', () =>
+      receiver.to('/parts').some(({ body }) => (body['key'] as { id: number }).id === 23),
+    );
+    await client.query('DROP CDC STREAM parts');
+    return;
   }
   const lines = await arrived('/parts', 7);
   assert.deepEqual(lines.sort(), [
