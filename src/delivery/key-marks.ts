@@ -45,6 +45,19 @@ export class KeyMarks {
     }
   }
 
+  /** What `take` would give, asked of several events in turn; `taken`: the keys whose marks are given. */
+  preview(event: Place, taken: Set<string>): string | null {
+    let found: string | null = null;
+    for (const lane of lanesOf(event)) {
+      const key = keyOf(event.table, lane);
+      const eventId = this.#marks.get(key);
+      if (eventId === undefined || taken.has(key)) continue;
+      taken.add(key);
+      found ??= eventId;
+    }
+    return found;
+  }
+
   /** The mark that the event is to carry, if there is one. It stays stored until `end` tells that it has arrived. */
   take(event: Place): string | null {
     let found: string | null = null;

@@ -153,8 +153,13 @@ export class Lanes<E extends SchedulerEvent> {
     }
   }
 
-  /** Events whose turn it is and whose lanes are free, without taking them. */
-  preview(limit: number): Entry<E>[] {
+  /** Events whose turn it is and whose lanes are free, with the marks that they are going to carry, without taking them. */
+  preview(limit: number): readonly Pick<Entry<E>, 'event' | 'gap'>[] {
+    const taken = new Set<string>();
+    return this.#free(limit).map(({ event, gap }) => ({ event, gap: gap ?? this.#marks.preview(event, taken) }));
+  }
+
+  #free(limit: number): Entry<E>[] {
     const found: Entry<E>[] = [];
     const nobody = new Batch<E>(0);
     for (let i = 0; i < this.#ready.length && found.length < limit; i++) {

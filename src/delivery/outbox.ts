@@ -2,7 +2,7 @@ import { must } from '../base/assert.ts';
 import type { Clock } from '../base/clock.ts';
 import type { BatchChange } from '../log/delivery-store.ts';
 import { requestKey, type ResolvedStream } from '../model/resolved-stream.ts';
-import type { Outcome, Sink, SinkBatch } from '../sinks/sink.ts';
+import type { HeaderPair, Outcome, Sink, SinkBatch } from '../sinks/sink.ts';
 import type { Batch } from './batch.ts';
 import type { DeliveryEvent } from './delivery-event.ts';
 import { fillRequest } from './fill-request.ts';
@@ -33,6 +33,10 @@ export interface Dispatch {
   readonly batch: Batch<DeliveryEvent>;
   readonly request: SinkBatch;
   readonly ids: Buffer;
+  /** Why it cannot be sent, whoever is asked to take it; or null. */
+  readonly fault: string | null;
+  /** Of the outbox when the request was made. */
+  readonly madeFor: ResolvedStream;
 }
 
 export interface OutboxEvents {
@@ -51,6 +55,8 @@ export class Outbox {
   readonly #sink: SinkSlot;
   readonly #abort = new AbortController();
   #definition: ResolvedStream;
+  /** The one since which requests are made as they are now. */
+  #requested: ResolvedStream;
   #shape: RequestShape;
   #unsent: Dispatch[] = [];
 
@@ -64,6 +70,7 @@ export class Outbox {
     this.#scheduler = scheduler;
     this.#events = events;
     this.#definition = definition;
+    this.#requested = definition;
     this.#sink = new SinkSlot(context.createSink(definition));
     this.#shape = requestShape(definition, this.#sink.takesRecords);
   }
@@ -77,12 +84,21 @@ export class Outbox {
     return this.#shape;
   }
 
+  /** As `Sink.shownHead`; null: the stream's requests have none. */
+  shownHead(request: SinkBatch): readonly HeaderPair[] | null {
+    const { transform } = this.#definition;
+    return this.#sink.shownHead(transform === null ? request : { ...request, contentType: TRANSFORMED_TYPE });
+  }
+
   /** Whether requests are made or sent in another way from now on. */
   configure(definition: ResolvedStream): boolean {
     const before = this.#definition;
     this.#definition = definition;
     const isOther = requestKey(before) !== requestKey(definition);
-    if (isOther) void this.#sink.replace(this.#context.createSink(definition));
+    if (isOther) {
+      this.#requested = definition;
+      void this.#sink.replace(this.#context.createSink(definition));
+    }
     this.#shape = requestShape(definition, this.#sink.takesRecords);
     return isOther;
   }
@@ -102,13 +118,14 @@ export class Outbox {
       return true;
     }
     const { gap } = batch.entries[0]!;
+    const { fault } = builder;
     const { request, ids } = builder.finish(this.#definition.name, batch.attempts + 1, gap);
     this.#scheduler.charge(request.body.length, nowMs);
     // One event alone is what it is where there are no others to be joined with after a crash; and so is each record.
     const isAlone = this.#shape.records !== null || (batch.entries.length === 1 && !this.#shape.array);
-    if (isAlone || batch.isStored) this.#send({ batch, request, ids });
+    if (isAlone || batch.isStored) this.#send({ batch, request, ids, fault, madeFor: this.#requested });
     else {
-      this.#unsent.push({ batch, request, ids });
+      this.#unsent.push({ batch, request, ids, fault, madeFor: this.#requested });
       this.#events.unsent();
     }
     return true;
@@ -148,32 +165,29 @@ export class Outbox {
   }
 
   /** Fills and transforms the body where the stream wants it, and sends it. What cannot be transformed is rejected before that. */
-  async #attempt({ batch, request: made }: Dispatch): Promise<Outcome> {
+  async #attempt(dispatch: Dispatch): Promise<Outcome> {
+    const { batch, request: made, fault, madeFor } = dispatch;
+    if (fault !== null && !this.#cannotSend(madeFor)) return rejection('headers', fault);
     const { signal } = this.#abort;
     const { id, transform, options } = this.#definition;
     const request = await this.#filled(batch, made);
-    if (this.#cannotSend(request)) return { class: 'cancelled' };
+    if (this.#cannotSend(madeFor)) return { class: 'cancelled' };
     if (transform === null) return this.#sink.send(request, signal);
     const transformer = must(this.#context.transformer, 'transforms have somewhere to run');
     const transformed =
       request.records === undefined
         ? await transformer.transform(id, transform, request.body, maxTransformedBytes(options))
         : await transformRecords(this.#definition, transformer, request);
-    if (this.#cannotSend(request)) return { class: 'cancelled' };
+    if (this.#cannotSend(madeFor)) return { class: 'cancelled' };
     if (!('fault' in transformed)) {
       return this.#sink.send({ ...request, ...transformed, contentType: TRANSFORMED_TYPE }, signal);
     }
-    const reason = `the transform failed: ${transformed.fault}`;
-    return { class: 'rejected', status: null, code: 'transform', reason, retryAfterMs: null };
+    return rejection('transform', `the transform failed: ${transformed.fault}`);
   }
 
-  /**
-   * While something was waited for, the stream may have ended, or its sink been replaced by one that cannot send, or for which
-   * the request is to be made anew.
-   */
-  #cannotSend({ records }: SinkBatch): boolean {
-    const isOther = this.#sink.takesRecords !== (records !== undefined);
-    return this.#abort.signal.aborted || this.#sink.problem !== null || isOther;
+  /** While something was waited for, the stream may have ended, or come to make its requests in another way. */
+  #cannotSend(madeFor: ResolvedStream): boolean {
+    return this.#abort.signal.aborted || this.#sink.problem !== null || madeFor !== this.#requested;
   }
 
   #filled({ entries }: Batch<DeliveryEvent>, made: SinkBatch): SinkBatch | Promise<SinkBatch> {
@@ -185,11 +199,16 @@ export class Outbox {
 
   /**
    * Makes the request of a batch that was sent before: the same members, whatever the limits are now. False where they do
-   * not belong into one request any more, as `path_template` or `on_oversize` has changed.
+   * not belong into one request any more, as `path_template`, `headers` or `on_oversize` has changed.
    */
   #rebuild({ entries }: Batch<DeliveryEvent>): boolean {
     const { builder } = this.#context;
     builder.begin(unlimited(this.#shape, entries.length));
     return entries.every(({ event }) => builder.append(event));
   }
+}
+
+/** As if the endpoint had refused the payload. */
+function rejection(code: string, reason: string): Outcome {
+  return { class: 'rejected', status: null, code, reason, retryAfterMs: null };
 }

@@ -7,8 +7,8 @@ import type { EnvelopeName } from '../model/stream.ts';
 import type { StreamOptions } from '../model/stream-options.ts';
 import type { SinkBatch } from '../sinks/sink.ts';
 import type { DeliveryEvent, EventOrigin } from './delivery-event.ts';
-import type { PathTemplate } from './path-template.ts';
 import { RecordList, type RecordShape } from './record-list.ts';
+import type { Route, Routes } from './routes.ts';
 
 const OPEN = 0x5b;
 const COMMA = 0x2c;
@@ -22,7 +22,7 @@ export interface RequestShape {
   readonly maxBytes: number;
   readonly maxEventBytes: number;
   readonly onOversize: StreamOptions['onOversize'];
-  readonly paths: PathTemplate;
+  readonly routes: Routes;
   /** Null: a request is one body; otherwise it is records, and their values one after the other. */
   readonly records: RecordShape | null;
 }
@@ -44,7 +44,7 @@ export class RequestBuilder {
   #count = 0;
   /** JSON values: at least as many as events. */
   #values = 0;
-  #path = '';
+  #route: Route | null = null;
   #isOversize = false;
   #isReplay = false;
   #source: EventOrigin | null = null;
@@ -52,6 +52,11 @@ export class RequestBuilder {
 
   get count(): number {
     return this.#count;
+  }
+
+  /** Why no request can have the headers that the events are to have, or null. */
+  get fault(): string | null {
+    return this.#route?.fault ?? null;
   }
 
   /** The one event of the request is too large to be sent at all. */
@@ -66,7 +71,7 @@ export class RequestBuilder {
     this.#shape = shape;
     this.#count = 0;
     this.#values = 0;
-    this.#path = '';
+    this.#route = null;
     this.#isOversize = false;
     this.#isReplay = false;
     this.#source = null;
@@ -76,13 +81,14 @@ export class RequestBuilder {
 
   /**
    * Appends an event, unless it belongs into a request of its own: where the body has one already and would grow past its
-   * limit, where the event goes to another path or is a replay, and where it is too large to be sent.
+   * limit, where the event has another route or is a replay, and where it is too large to be sent.
    */
   append(event: DeliveryEvent): boolean {
     const shape = must(this.#shape, 'a request was begun');
-    const path = shape.paths.path(event);
+    const route = shape.routes.route(event);
     const isFirst = this.#count === 0;
-    if (!isFirst && (path !== this.#path || this.#isOversize || event.isReplay !== this.#isReplay)) return false;
+    const isOther = this.#route !== null && this.#route !== route && this.#route.key !== route.key;
+    if (!isFirst && (isOther || this.#isOversize || event.isReplay !== this.#isReplay)) return false;
     const length = this.#out.length;
     const idsLength = this.#ids.length;
     if (!isFirst) this.#out.byte(COMMA);
@@ -97,7 +103,7 @@ export class RequestBuilder {
     }
     if (shape.records !== null) this.#records.add(event, start, this.#values - values);
     this.#isOversize = isOversize;
-    this.#path = path;
+    this.#route = route;
     this.#isReplay = event.isReplay;
     this.#count++;
     if (this.#source === null) this.#source = event.source;
@@ -138,7 +144,8 @@ export class RequestBuilder {
       isReplay: this.#isReplay,
       stream,
       table: this.#oneTable && this.#source !== null ? this.#source.table : null,
-      path: this.#path,
+      path: this.#route?.path ?? '',
+      ...(this.#route?.headers ? { headers: this.#route.headers } : {}),
     };
     return { request, ids };
   }

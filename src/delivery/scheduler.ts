@@ -66,6 +66,12 @@ export interface RetryState {
   readonly members: number;
 }
 
+/** What is to be sent next. */
+export interface Preview<E> {
+  readonly waiting: readonly Batch<E>[];
+  readonly next: readonly Pick<Entry<E>, 'event' | 'gap'>[];
+}
+
 /** What a scheduler begins with after a restart. */
 export interface SchedulerState {
   /** The highest id ever stored for the stream. */
@@ -416,7 +422,7 @@ export class Scheduler<E extends SchedulerEvent> {
   }
 
   /** Batches that wait, the first due first, and events that would go now, as far as is known without trying. */
-  preview(limit: number): { readonly waiting: readonly Batch<E>[]; readonly next: readonly Entry<E>[] } {
+  preview(limit: number): Preview<E> {
     const waiting = this.#waiting.values().toSorted((a, b) => a.dueAtMs - b.dueAtMs);
     return { waiting: waiting.slice(0, limit), next: this.#lanes.preview(limit * this.#options.batchMaxEvents) };
   }

@@ -1,4 +1,4 @@
-import type { Outcome, Sink, SinkBatch } from '../sinks/sink.ts';
+import type { HeaderPair, Outcome, Sink, SinkBatch } from '../sinks/sink.ts';
 
 interface Use {
   readonly sink: Sink;
@@ -21,6 +21,11 @@ export class SinkSlot {
 
   get takesRecords(): boolean {
     return this.#current.sink.takesRecords === true;
+  }
+
+  /** As `Sink.shownHead`; null: the sink's requests have none. */
+  shownHead(batch: SinkBatch): readonly HeaderPair[] | null {
+    return this.#current.sink.shownHead?.(batch) ?? null;
   }
 
   async send(batch: SinkBatch, signal: AbortSignal): Promise<Outcome> {

@@ -16,7 +16,7 @@ import type { CircuitStateName, DeliveryStatus } from '../model/status.ts';
 import { type ResolvedStream, secretTexts } from '../model/resolved-stream.ts';
 import { formatLsn } from '../postgres/lsn.ts';
 import { PgoutputError } from '../postgres/pgoutput.ts';
-import type { Outcome } from '../sinks/sink.ts';
+import type { Outcome, SinkBatch } from '../sinks/sink.ts';
 import type { Batch, Member } from './batch.ts';
 import type { DeliveryEvent } from './delivery-event.ts';
 import type { ChangeEvent } from './change-event.ts';
@@ -398,19 +398,17 @@ export class StreamDelivery implements ReaderTarget {
     // A stream that does not run has not read what it would send.
     if (!this.#running && this.#scheduler.window.pending === 0) this.#reader.read(this, READ_PER_TURN);
     const { waiting, next } = this.#scheduler.preview(limit);
-    const peeked = waiting.map(({ entries, attempts, dueAtMs }) => {
-      const events = entries.map(({ event }) => event);
-      return peekRequest(
-        this.#context.builder,
-        { ...this.#outbox.shape, maxBytes: Infinity },
-        events,
-        attempts,
-        dueAtMs,
-      )[0];
-    });
-    for (let rest = next.map(({ event }) => event); rest.length > 0 && peeked.length < limit;) {
+    const parts = {
+      builder: this.#context.builder,
+      shape: this.#outbox.shape,
+      stream: this.#definition.name,
+      head: (request: SinkBatch) => this.#outbox.shownHead(request),
+    };
+    const whole = { ...parts, shape: { ...parts.shape, maxBytes: Infinity } };
+    const peeked = waiting.map(({ entries, attempts, dueAtMs }) => peekRequest(whole, entries, attempts, dueAtMs)[0]);
+    for (let rest = next; rest.length > 0 && peeked.length < limit;) {
       const most = rest.slice(0, this.#definition.options.batchMaxEvents);
-      const [request, count] = peekRequest(this.#context.builder, this.#outbox.shape, most, 0, null);
+      const [request, count] = peekRequest(parts, most, 0, null);
       peeked.push(request);
       rest = rest.slice(count);
     }

@@ -6,8 +6,8 @@ import type { StreamOptions } from '../model/stream-options.ts';
 import { acknowledgedRanges, rangesOf } from './acknowledged-ranges.ts';
 import type { Batch } from './batch.ts';
 import type { DeliveryEvent } from './delivery-event.ts';
-import { PathTemplate } from './path-template.ts';
 import type { RequestShape } from './request-builder.ts';
+import { Routes } from './routes.ts';
 import type { SchedulerOptions } from './scheduler.ts';
 
 /** The one that comes later. */
@@ -43,7 +43,7 @@ export function requestShape(stream: ResolvedStream, takesRecords: boolean): Req
     maxBytes: batchMaxBytes,
     maxEventBytes,
     onOversize,
-    paths: new PathTemplate(stream),
+    routes: new Routes(stream),
     records: takesRecords ? { envelope, ordering, hasOwnKey: orderingKey !== null } : null,
   };
 }

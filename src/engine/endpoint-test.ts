@@ -1,10 +1,11 @@
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
+import { Routes } from '../delivery/routes.ts';
 import { missingObject } from '../catalog/plan.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { formatUuid } from '../formats/event-id.ts';
 import type { TestResult, TestTarget } from '../model/delivery-control.ts';
-import { secretTexts, withoutSecrets } from '../model/resolved-stream.ts';
+import { type ResolvedStream, secretTexts, withoutSecrets } from '../model/resolved-stream.ts';
 import { DEFAULT_STREAM_OPTIONS } from '../model/stream-options.ts';
 import type { Destination, StreamDefinition } from '../model/stream.ts';
 import { PgError } from '../postgres/sqlstate.ts';
@@ -56,9 +57,7 @@ export class EndpointTest {
       };
     }
     const startedMs = clock.monotonicMs();
-    const outcome = sink.probe
-      ? await sink.probe(tables, signal)
-      : await sink.send(this.#batch(name, options.batchMaxEvents > 1), signal);
+    const outcome = sink.probe ? await sink.probe(tables, signal) : await sink.send(this.#batch(stream), signal);
     const totalMs = clock.monotonicMs() - startedMs;
     await sink.close();
     if (outcome.class === 'cancelled') throw new PgError('query_canceled', 'canceling statement due to user request');
@@ -97,19 +96,25 @@ export class EndpointTest {
     return record.definition;
   }
 
-  #batch(stream: string, isArray: boolean): SinkBatch {
+  /** To the URL itself, whatever `path_template` says; headers are those of an event of a table `cdc.test`. */
+  #batch(stream: ResolvedStream): SinkBatch {
     const { clock, random } = this.#options;
     const bytes = Buffer.from(random.bytes(16));
     bytes.writeUIntBE(clock.now(), 0, 6);
     bytes[6] = 0x70 | (bytes[6]! & 0x0f);
     bytes[8] = 0x80 | (bytes[8]! & 0x3f);
     const id = formatUuid(bytes, 0);
-    const event = { id, type: 'cdc.test', stream, timestamp: new Date(clock.now()).toISOString() };
-    const body = Buffer.from(JSON.stringify(isArray ? [event] : event));
+    const { name } = stream;
+    const event = { id, type: 'cdc.test', stream: name, timestamp: new Date(clock.now()).toISOString() };
+    const body = Buffer.from(JSON.stringify(stream.options.batchMaxEvents > 1 ? [event] : event));
     const contentType = 'application/json';
-    return { requestId: id, body, contentType, events: 1, attempt: 1, stream, table: null, path: '' };
+    const { headers } = new Routes(stream).route(TESTED);
+    const batch = { requestId: id, body, contentType, events: 1, attempt: 1, stream: name, table: null, path: '' };
+    return headers === null ? batch : { ...batch, headers };
   }
 }
+
+const TESTED = { operation: 'insert', source: { oid: 0, table: { schema: 'cdc', name: 'test' } } } as const;
 
 /** What a stream to the destination would be that says nothing of its own. */
 function plainStream(destination: Destination): StreamDefinition {

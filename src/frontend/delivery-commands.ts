@@ -93,6 +93,7 @@ const PEEKED: Table<PeekedRequest> = [
   ['event_ids', 'text', ({ subject }) => idsOf(subject)],
   ['path', 'text', ({ subject }) => subject.path],
   ['body', 'text', ({ subject, isOpen }) => (isOpen ? subject.body : null)],
+  ['headers', 'jsonb', ({ subject: { headers } }) => headers && JSON.stringify(Object.fromEntries(headers))],
 ];
 
 const TESTED: Table<TestResult> = [

@@ -50,6 +50,8 @@ export interface PeekedRequest {
   readonly dueAtMs: number | null;
   /** Added to the URL. */
   readonly path: string;
+  /** As if it were sent now; secrets are `***`. Null: it has none. */
+  readonly headers: readonly (readonly [name: string, value: string])[] | null;
   readonly body: string;
 }
 

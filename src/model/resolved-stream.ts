@@ -1,3 +1,4 @@
+import { literalParts } from './placeholders.ts';
 import type { SecretValue } from './secret.ts';
 import type { SecretOptionKey } from './secret-use.ts';
 import { SECRET_OPTION_KEYS } from './secret-use.ts';
@@ -41,7 +42,7 @@ export function secretTexts({
     return [text, value.toString('base64'), text.slice(text.indexOf(':') + 1).trim(), text.replace(/^whsec_/, '')];
   });
   const query = destination.kind === 'webhook' ? [...new URL(destination.url).searchParams.values()] : [];
-  const all = [...texts, ...Object.values(options.headers), ...query];
+  const all = [...texts, ...Object.values(options.headers).flatMap(literalParts), ...query];
   return all.filter(({ length }) => length >= MIN_SECRET_LENGTH).toSorted((a, b) => b.length - a.length);
 }
 

@@ -29,7 +29,7 @@ export interface StreamOptions {
   readonly compression: 'none' | 'gzip' | 'br' | 'zstd' | 'snappy' | 'lz4';
   readonly method: 'POST' | 'PUT';
   readonly pathTemplate: string;
-  /** Static request headers, names as written. */
+  /** Request headers, names as written. Values may have placeholders. */
   readonly headers: Readonly<Record<string, string>>;
   /** Of this, `basicAuth` and `authHeader` one at most is not null. */
   readonly bearerToken: OptionSecret | null;
@@ -162,7 +162,10 @@ export const KAFKA_OPTION_KEYS = [
 /** What an endpoint says; what it does not is left to each stream. */
 export type EndpointOptions = Partial<Pick<StreamOptions, (typeof ENDPOINT_OPTION_KEYS)[number]>>;
 
-/** Of one stream's static headers, names and values together: receivers commonly refuse heads above 8 kB. */
+/**
+ * Of one stream's headers, names and values together, as they are written and as they are sent: receivers commonly refuse
+ * heads above 8 kB.
+ */
 export const MAX_HEADERS_BYTES = 4096;
 
 export function headersBytes(headers: StreamOptions['headers']): number {

@@ -40,7 +40,10 @@ export interface SinkBatch {
   readonly table: { readonly schema: string; readonly name: string } | null;
   /** What `path_template` came to for all of its events, percent-encoded; empty where there is none. */
   readonly path: string;
+  /** Of the headers that the stream gives those that are its events', by their names as written; absent: there are none. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
+
 /**
  * What became of an attempt. A value and never an exception: what it means for the events is decided by its class.
  *
@@ -73,6 +76,8 @@ export interface FailureOutcome {
 
 export type FailureClass = FailureOutcome['class'];
 
+export type HeaderPair = readonly [name: string, value: string];
+
 export interface SourceTable {
   readonly schema: string;
   readonly name: string;
@@ -88,6 +93,8 @@ export interface Sink {
   /** Events go one by one with their keys, and not as one body. */
   readonly takesRecords?: boolean;
   send(batch: SinkBatch, signal: AbortSignal): Promise<Outcome>;
+  /** The head of a batch's request as a client may see it: secrets are `***`. Absent: its requests have none. */
+  shownHead?(batch: SinkBatch): readonly HeaderPair[];
   /**
    * Whether events would be taken, without sending one: where a test event would be a stranger among the others. Absent: one
    * is sent. `tables`: whose events are to be taken.

@@ -1,4 +1,5 @@
 import { settableName } from '../model/header-rules.ts';
+import { PLACEHOLDER } from '../model/placeholders.ts';
 import type { OptionKey } from '../model/stream-options.ts';
 
 export type OptionType = 'int' | 'bool' | 'bytes' | 'interval' | 'enum' | 'text' | 'json' | 'secret' | 'pg_lsn';
@@ -52,11 +53,11 @@ const HEADER_NAME = { test: settableName(1), words: SETTABLE };
 const OPTIONAL_HEADER_NAME = { test: settableName(0), words: `${SETTABLE}, or ''` };
 const PATH_TEMPLATE = {
   // What is not a place holder is what a path or query may hold (RFC 3986, 3.3 and 3.4).
-  test: /^(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]|\{(?:database|schema|table|op|stream)\}){0,2048}$/,
+  test: new RegExp(`^(?:[A-Za-z0-9\\-._~!$&'()*+,;=:@/?%]|${PLACEHOLDER}){0,2048}$`),
   words: 'paths with {database}, {schema}, {table}, {op} and {stream}',
 };
 const TOPIC_TEMPLATE = {
-  test: /^(?:[A-Za-z0-9._-]|\{(?:database|schema|table|op|stream)\}){0,249}$/,
+  test: new RegExp(`^(?:[A-Za-z0-9._-]|${PLACEHOLDER}){0,249}$`),
   words: 'names of topics with {database}, {schema}, {table}, {op} and {stream}',
 };
 const SHORT_TEXT = { test: /^[^\p{Cc}]{0,250}$/u, words: 'texts of at most 250 characters, none a control character' };
@@ -171,7 +172,7 @@ export const STREAM_OPTIONS: readonly StreamOption[] = Object.freeze([
     'headers',
     'json',
     '{}',
-    'JSON object of static request headers; one alone: `"header.X-Foo" = \'v\'`',
+    'JSON object of request headers, whose values may have the places of path_template; one alone: `"header.X-Foo" = \'v\'`',
     {
       destination: WEBHOOK,
     },

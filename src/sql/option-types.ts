@@ -1,4 +1,6 @@
+import { nearest } from '../base/nearest.ts';
 import { isHeaderName, isHeaderValue, isReservedHeader } from '../model/header-rules.ts';
+import { PLACEHOLDER_NAMES, unknownPlaceholder } from '../model/placeholders.ts';
 import { MAX_HEADERS_BYTES } from '../model/stream-options.ts';
 
 /*
@@ -149,5 +151,11 @@ function headerFault(name: string, content: unknown, seen: ReadonlySet<string>):
   if (seen.has(name.toLowerCase())) return `The header ${shown} is given twice; the case of names does not matter.`;
   if (typeof content !== 'string') return `The value of header ${shown} is not a string.`;
   if (!isHeaderValue(content)) return `The value of header ${shown} has characters other than printable ASCII.`;
-  return null;
+  const unknown = unknownPlaceholder(content);
+  if (unknown === null) return null;
+  const near = nearest(unknown, PLACEHOLDER_NAMES);
+  const instead = near === null ? `There are ${PLACES}.` : `did you mean {${near}}?`;
+  return `The value of header ${shown} has a word in braces that stands for nothing. ${instead}`;
 }
+
+const PLACES = PLACEHOLDER_NAMES.map((name) => `{${name}}`).join(', ');

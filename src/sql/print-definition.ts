@@ -1,3 +1,4 @@
+import { shownHeaders } from '../model/header-rules.ts';
 import { effectiveOptions } from '../model/effective-options.ts';
 import type { EndpointDefinition } from '../model/endpoint.ts';
 import { redactUrl } from '../model/redact.ts';
@@ -112,14 +113,6 @@ function bareText(value: ast.OptionValue): string {
 function shownDestination(destination: Destination): Destination {
   if (destination.kind !== 'webhook' || !destination.url.includes('?')) return destination;
   return { kind: 'webhook', url: redactUrl(destination.url) };
-}
-
-const CREDENTIAL_HEADER = /auth|token|secret|key|cookie|sign|password|credential/i;
-
-/** Headers as a client may see them: those that may carry credentials are `***`. */
-export function shownHeaders(headers: StreamOptions['headers']): StreamOptions['headers'] {
-  const entries = Object.entries(headers);
-  return Object.fromEntries(entries.map(([name, value]) => [name, CREDENTIAL_HEADER.test(name) ? '***' : value]));
 }
 
 // The nodes of the statement, as if it had been written; positions mean nothing here.

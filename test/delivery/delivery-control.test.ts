@@ -218,6 +218,22 @@ test('PEEK shows the requests that are sent then, without sending them, of a pau
   await on.stop();
 });
 
+test('PEEK shows each request’s head: its attempt, and the gap that it is going to tell of', async () => {
+  const on = stage(someChanges());
+  on.sink.answer = (batch) => (has(batch, '"bad"') ? DOWN : OK);
+  on.sink.shownHead = ({ stream, attempt, gap }) => [[stream, `${attempt} ${gap}`]];
+  const running = streamDefinition({ options: { batchMaxEvents: 10, maxInFlight: 1 } });
+  on.configure(running);
+  await on.clock.advance(100);
+  const heads = (): unknown =>
+    asked(on, 'peek', { kind: 'peek', streamId: STREAM.id, limit: 10 }).requests.map(({ headers }) => headers);
+  assert.deepEqual(heads(), [[[STREAM.name, '2 null']]]);
+  on.configure({ ...running, desiredState: 'paused' });
+  const [first] = asked(on, 'peek', { kind: 'peek', streamId: STREAM.id, limit: 10 }).requests[0]!.eventIds;
+  assert.equal(count(on, { kind: 'skip-event', streamId: STREAM.id, id: first! }), 1);
+  await on.stop();
+});
+
 test('what cannot be written down is said, and not done', async () => {
   const on = stage(someChanges());
   on.sink.answer = (batch) => (has(batch, '"bad"') ? REJECTED : OK);

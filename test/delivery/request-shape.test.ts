@@ -57,10 +57,18 @@ class RecordingSink implements Sink {
   }
 }
 
-function stage(chunks: ChunkWriter, transformer: Transformer | null = null) {
+const FAILED: Outcome = {
+  class: 'transient',
+  status: 500,
+  code: 'http_500',
+  reason: 'HTTP 500',
+  retryAfterMs: null,
+};
+
+function stage(chunks: ChunkWriter, transformer: Transformer | null = null, folder = temporaryFolder()) {
   chunks.cut();
   const clock = new VirtualClock();
-  const store = DeliveryStore.open(join(temporaryFolder(), 'delivery.db'));
+  const store = DeliveryStore.open(join(folder, 'delivery.db'));
   const sink = new RecordingSink();
   const at: { sink: RecordingSink; streams: ResolvedStream[] } = { sink, streams: [] };
   const delivery = new Delivery({
@@ -132,6 +140,101 @@ test('events whose path differs share no request', async () => {
   await on.end();
 });
 
+const ROUTED = { 'X-Team': 'static', 'X-Route': '{database}.{stream}/{schema}.{table}', 'X-Op': 'op={op}; {"a":1}' };
+
+function routesOf(sink: RecordingSink): (readonly [headers: SinkBatch['headers'], events: number])[] {
+  return sink.sent.map(({ headers, events }) => [headers, events]);
+}
+
+test('events whose headers differ share no request; names are plain ASCII in them', async () => {
+  const on = stage(mixedLog());
+  on.delivery.configure([streamDefinition({ tables: TABLES, options: { batchMaxEvents: 100, headers: ROUTED } })]);
+  await on.clock.advance(1_000);
+  const route = (table: string, op: string): SinkBatch['headers'] => ({
+    'X-Route': `shop.orders_cdc_stream/${table}`,
+    'X-Op': `op=${op}; {"a":1}`,
+  });
+  assert.deepEqual(routesOf(on.at.sink), [
+    [route('public.orders', 'insert'), 2],
+    [route('a/b...%2Fgr%C3%B6%C3%9Fe', 'insert'), 1],
+    [route('public.orders', 'update'), 1],
+    [route('public.orders', 'delete'), 1],
+    [route('...x', 'insert'), 1],
+    [route('public.orders', 'truncate'), 1],
+  ]);
+  await on.end();
+});
+
+test('headers are the event’s, so that each attempt has those of the first, also after a restart', async () => {
+  const folder = temporaryFolder();
+  const log = mixedLog();
+  const seen: SinkBatch[] = [];
+  for (const life of [1, 2]) {
+    const on = stage(log, null, folder);
+    const isLast = life === 2;
+    on.at.sink.answer = (batch) => {
+      seen.push(batch);
+      return isLast ? { class: 'ok', status: 200, failed: [] } : FAILED;
+    };
+    on.delivery.configure([
+      streamDefinition({ tables: TABLES, options: { batchMaxEvents: 100, headers: ROUTED, circuitBreaker: false } }),
+    ]);
+    await on.clock.advance(isLast ? 60_000 : 1_500);
+    if (isLast) assert.equal(on.delivery.status()[0]!.pendingEvents, 0);
+    await on.end();
+  }
+  const byRequest = Map.groupBy(seen, ({ requestId }) => requestId);
+  assert.ok([...byRequest.values()].some((attempts) => attempts.length > 2));
+  for (const attempts of byRequest.values()) {
+    for (const { headers, body } of attempts) {
+      assert.deepEqual(headers, attempts[0]!.headers);
+      assert.equal(String(body), String(attempts[0]!.body));
+    }
+  }
+});
+
+test('headers that come to more than a receiver takes reject their events, and no others', async () => {
+  const long = `/${'{table}'.repeat(400)}`;
+  const on = stage(mixedLog());
+  const definition = streamDefinition({
+    tables: TABLES,
+    options: { batchMaxEvents: 100, headers: { 'X-Long': long } },
+  });
+  on.delivery.configure([definition]);
+  await on.clock.advance(1_000_000);
+  const sent = new Map<string, number>();
+  for (const { headers, events } of on.at.sink.sent) {
+    sent.set(headers!['X-Long']!, (sent.get(headers!['X-Long']!) ?? 0) + events);
+  }
+  assert.deepEqual(Object.fromEntries(sent), { [`/${'orders'.repeat(400)}`]: 5, [`/${'x'.repeat(400)}`]: 1 });
+  const [letter, ...others] = on.store.deadLetters.list(definition.id, 10);
+  assert.deepEqual(
+    [letter!.reason, letter!.lastStatus, letter!.attempts, others],
+    ["the event's headers come to more than 4096 bytes", null, 5, []],
+  );
+  await on.end();
+});
+
+test('a change of headers while a batch waits to be stored or sent is in its first request', async () => {
+  const on = stage(mixedLog());
+  const options = (headers: Record<string, string>) => ({ batchMaxEvents: 100, headers });
+  const define = (headers: Record<string, string>) => streamDefinition({ tables: TABLES, options: options(headers) });
+  let isFirst = true;
+  on.delivery.configure([define({ 'X-T': 'old-{table}' })]);
+  on.at.sink.answer = () => {
+    if (isFirst) on.delivery.configure([define({ 'X-Other': '{op}', 'X-Static': 's' })]);
+    isFirst = false;
+    return { class: 'ok', status: 200, failed: [] };
+  };
+  await on.clock.advance(1_000);
+  const [first, ...others] = on.at.sink.sent;
+  assert.deepEqual(Object.keys(first!.headers!), ['X-T']);
+  assert.ok(others.length > 0);
+  for (const { headers } of others) assert.deepEqual(Object.keys(headers!), ['X-Other']);
+  assert.equal(on.delivery.status()[0]!.pendingEvents, 0);
+  await on.end();
+});
+
 test('without a template they share one, whatever their table', async () => {
   const on = stage(mixedLog());
   on.delivery.configure([streamDefinition({ tables: TABLES, options: { batchMaxEvents: 100 } })]);
@@ -150,13 +253,7 @@ test('without a template they share one, whatever their table', async () => {
 test('a batch that waits for its retry is taken apart when its events go different ways since', async () => {
   const on = stage(mixedLog());
   const options = { batchMaxEvents: 100, initialBackoffMs: 1_000 };
-  on.at.sink.answer = () => ({
-    class: 'transient',
-    status: 500,
-    code: 'http_500',
-    reason: 'HTTP 500',
-    retryAfterMs: null,
-  });
+  on.at.sink.answer = () => FAILED;
   on.delivery.configure([streamDefinition({ tables: TABLES, options })]);
   await on.clock.advance(100);
   assert.deepEqual(sentTo(on.at.sink), [['', 6]]);

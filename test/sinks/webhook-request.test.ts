@@ -11,6 +11,7 @@ import type { StreamOptions } from '../../src/model/stream-options.ts';
 import { AUTHORITY, CLIENT, OTHER_CLIENT, STRANGER } from '../support/certificates.ts';
 import { SELF_SIGNED } from '../support/self-signed.ts';
 import { CERTIFICATES } from '../support/server-certificates.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
 import { type ReceivedRequest, WebhookReceiver } from '../support/webhook-receiver.ts';
 import { BATCH, brief, send, sinkFor, type SinkChanges, withSecrets } from '../support/webhook-sinks.ts';
 
@@ -77,6 +78,51 @@ const PATHS: readonly (readonly [url: string, suffix: string, expected: string])
   ['/hook', '?c=d', '/hook?c=d'],
   ['/hook', '/%2E%2E%2Fx', '/hook/%2E%2E%2Fx'],
 ];
+
+test('a header with placeholders is sent as the batch brings it, unless delivery sets it', async () => {
+  const headers = { 'X-Route': '{schema}.{table}', 'x-id': '{op}', 'User-Agent': 'for {table}', 'X-Plain': 'p' };
+  const routed = { 'X-Route': 'public.orders', 'x-id': 'insert', 'User-Agent': 'for orders' };
+  const sent = await requestOf({ options: { headers, idempotencyHeader: 'X-Id' } }, { ...BATCH, headers: routed });
+  const names = ['x-route', 'user-agent', 'x-plain', 'x-id'];
+  assert.deepEqual(
+    names.map((name) => sent.headers[name]),
+    ['public.orders', 'for orders', 'p', BATCH.requestId],
+  );
+});
+
+test('a head that is shown is the one that is sent, but for its secrets', async () => {
+  const at = await WebhookReceiver.start();
+  after(() => at.stop());
+  const headers = {
+    'X-Team': 'crm',
+    'X-Api-Key': 'hunter22',
+    'X-Route': '{table}',
+    'X-Secret-Route': 'hunter23-{table}',
+  };
+  const sink = sinkFor(at.url(), {
+    ...withSecrets(
+      { signingSecret: 'hunter24', authHeader: 'X-Credential: hunter25' },
+      { headers, compression: 'gzip' },
+    ),
+    clock: new VirtualClock(),
+  });
+  const batch = {
+    ...BATCH,
+    gap: BATCH.requestId,
+    isReplay: true,
+    headers: { 'X-Route': 'orders', 'X-Secret-Route': 'hunter23-orders' },
+  };
+  const shown = sink.shownHead(batch);
+  assert.doesNotMatch(JSON.stringify(shown), /hunter/);
+  await send(sink, batch);
+  const { rawHeaders } = at.requests[0]!;
+  const hidden = new Set(['x-api-key', 'x-secret-route', 'x-credential', 'webhook-signature']);
+  const sent = rawHeaders.flatMap((name, i) => {
+    const isOurs = i % 2 === 0 && !/^(host|connection|content-length)$/i.test(name);
+    return isOurs ? [[name, hidden.has(name.toLowerCase()) ? '***' : rawHeaders[i + 1]!]] : [];
+  });
+  assert.deepEqual(shown.map((pair) => [...pair]).toSorted(), sent.toSorted());
+});
 
 test('what path_template came to goes behind the path of the URL, its query behind the query', async () => {
   for (const [url, suffix, expected] of PATHS) {

@@ -113,6 +113,8 @@ const taken: readonly (readonly [name: string, text: string, key: keyof StreamOp
   ['sasl_mechanism', 'SCRAM-SHA-256', 'saslMechanism', 'scram-sha-256'],
   ['topic_template', '{schema}.{table}', 'topicTemplate', '{schema}.{table}'],
   ['headers', '{}', 'headers', {}],
+  ['headers', '{"X-A": "{schema}.{table}-{op}"}', 'headers', { 'X-A': '{schema}.{table}-{op}' }],
+  ['headers', '{"X-A": "{\\"table\\": 1} {} { op }"}', 'headers', { 'X-A': '{"table": 1} {} { op }' }],
   ['headers', '{"Authorization": "Bearer x", "X-A": ""}', 'headers', { Authorization: 'Bearer x', 'X-A': '' }],
 ];
 
@@ -191,6 +193,8 @@ const refused: readonly (readonly [name: string, text: string, hint: RegExp | nu
   ['headers', '{"a": "x\\r\\ny: z"}', /^The value of header "a" has characters/],
   ['headers', '{"a": "\\u0000"}', /^The value of header "a" has characters/],
   ['headers', '{"a": "é"}', /^The value of header "a" has characters/],
+  ['headers', '{"a": "x{tabel}"}', /^The value of header "a" has a word in braces .* did you mean \{table\}\?$/],
+  ['headers', '{"a": "{row.id}"}', /There are \{database\}, \{schema\}, \{table\}, \{op\}, \{stream\}\.$/],
   ['headers', '{"": "x"}', /is not a header name/],
   ['headers', '{"a b": "x"}', /is not a header name/],
   ['headers', '{"a:": "x"}', /is not a header name/],
@@ -228,6 +232,7 @@ test('no header value is repeated in an error', () => {
     ['a b', 'secret'],
     ['', 'secret'],
     ['x', 'secret'.repeat(1000)],
+    ['x', '{secret}'],
   ] as const) {
     const fault = headerFault(header, text);
     assert.ok(fault);

@@ -31,6 +31,7 @@ export class FakeSink implements Sink {
   takesRecords = false;
   /** May be changed at any time. */
   answer: (batch: SinkBatch) => Outcome | Promise<Outcome> = () => ({ class: 'ok', status: 200, failed: [] });
+  shownHead?: Sink['shownHead'] & {};
   closed = false;
 
   async send(batch: SinkBatch): Promise<Outcome> {

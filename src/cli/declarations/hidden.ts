@@ -2,7 +2,7 @@ import { redactUrl } from '../../model/redact.ts';
 import { SecretValue } from '../../model/secret.ts';
 import { ENDPOINT_OPTION_KEYS, type OptionKey, type StreamOptions } from '../../model/stream-options.ts';
 import { optionOf } from '../../sql/options.ts';
-import { shownHeaders } from '../../sql/print-definition.ts';
+import { shownHeaders } from '../../model/header-rules.ts';
 import { HIDDEN } from './declarations.ts';
 
 /*

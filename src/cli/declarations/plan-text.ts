@@ -1,7 +1,7 @@
 import type * as ast from '../../sql/ast.ts';
 import { findOption, headerOf } from '../../sql/options.ts';
 import { printStatement } from '../../sql/print.ts';
-import { shownHeaders } from '../../sql/print-definition.ts';
+import { shownHeaders } from '../../model/header-rules.ts';
 import { shownUrl } from './hidden.ts';
 
 /** A statement of a plan as it may be printed: no secret is in it, nor a query value of a URL. */

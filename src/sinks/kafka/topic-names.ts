@@ -1,8 +1,8 @@
+import { fillPlaceholders } from '../../model/placeholders.ts';
 import type { SinkRecord } from '../sink.ts';
 
 /** Topics that are kept: a table and an operation each. */
 const MAX_KEPT = 1_000;
-const PLACE = /\{(database|schema|table|op|stream)\}/g;
 /** What a topic's name may not have. */
 const FOREIGN = /[^A-Za-z0-9._-]/gu;
 
@@ -31,8 +31,8 @@ export class TopicNames {
     const kept = this.#kept.get(key);
     if (kept !== undefined) return kept;
     if (this.#kept.size >= MAX_KEPT) this.#kept.clear();
-    const values: Readonly<Record<string, string>> = { database, stream, op: operation, schema, table };
-    const name = template.replaceAll(PLACE, (_, place: string) => (values[place] ?? '').replaceAll(FOREIGN, '_'));
+    const values = { database, stream, op: operation, schema, table };
+    const name = fillPlaceholders(template, values, (value) => value.replaceAll(FOREIGN, '_'));
     this.#kept.set(key, name);
     return name;
   }

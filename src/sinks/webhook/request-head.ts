@@ -1,6 +1,10 @@
+import { must } from '../../base/assert.ts';
+import { headerText } from '../../model/header-rules.ts';
+import { hasPlaceholder } from '../../model/placeholders.ts';
 import type { StreamOptions } from '../../model/stream-options.ts';
 import type { SinkBatch } from '../sink.ts';
 import type { Credentials } from './credentials.ts';
+import type { Signer } from './signature.ts';
 
 /** The options that say how a request looks, its secrets apart. */
 export type HeadOptions = Pick<
@@ -11,31 +15,38 @@ export type HeadOptions = Pick<
 /** What a request says before its body. Everything that does not differ from request to request is made beforehand. */
 export class RequestHead {
   readonly #options: HeadOptions;
-  readonly #credentials: Pick<Credentials, 'signer'>;
+  readonly #signer: Pick<Signer, 'sign'> | null;
   readonly #static: readonly string[];
+  /** Names of those that each batch brings with it. */
+  readonly #routed: readonly string[];
 
-  constructor(options: HeadOptions, credentials: Pick<Credentials, 'header' | 'signer'>, userAgent: string) {
+  constructor(
+    options: HeadOptions,
+    { header, signer }: Pick<Credentials, 'header'> & { readonly signer: Pick<Signer, 'sign'> | null },
+    userAgent: string,
+  ) {
     this.#options = options;
-    this.#credentials = credentials;
+    this.#signer = signer;
     const own = new Set(ownNames(options));
-    const { header } = credentials;
     if (header !== null) own.add(header[0].toLowerCase());
     const given = Object.entries(options.headers).filter(([name]) => !own.has(name.toLowerCase()));
     const namesAgent = given.some(([name]) => name.toLowerCase() === 'user-agent');
     this.#static = [
       ...(namesAgent ? [] : [['User-Agent', userAgent]]),
-      ...given,
+      ...given.filter(([, value]) => !hasPlaceholder(value)),
       ...(header === null ? [] : [header]),
       ...(options.compression === 'none' ? [] : [['Content-Encoding', options.compression]]),
     ].flat();
+    this.#routed = given.flatMap(([name, value]) => (hasPlaceholder(value) ? [name] : []));
   }
 
   /** Of one attempt: names and values in turn. */
   headers(batch: SinkBatch, nowMs: number): string[] {
     const { idempotencyHeader, sourceHeaders, sourceSchemaHeader, sourceTableHeader } = this.#options;
-    const { signer } = this.#credentials;
+    const signer = this.#signer;
     const timestamp = String(Math.floor(nowMs / 1000));
     const headers = ['Content-Type', batch.contentType, ...this.#static];
+    for (const name of this.#routed) headers.push(name, must(batch.headers?.[name], 'the batch has its route'));
     if (idempotencyHeader !== '') headers.push(idempotencyHeader, batch.requestId);
     headers.push('webhook-id', batch.requestId, 'webhook-timestamp', timestamp);
     if (signer !== null) headers.push('webhook-signature', signer.sign(batch.requestId, timestamp, batch.body));
@@ -53,11 +64,4 @@ export class RequestHead {
 function ownNames({ idempotencyHeader, sourceHeaders, sourceSchemaHeader, sourceTableHeader }: HeadOptions): string[] {
   const names = sourceHeaders ? [idempotencyHeader, sourceSchemaHeader, sourceTableHeader] : [idempotencyHeader];
   return names.map((name) => name.toLowerCase());
-}
-
-const PLAIN = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
-
-/** A name as a header's value: as it is where that is plain ASCII, otherwise percent-encoded. */
-function headerText(name: string): string {
-  return PLAIN.test(name) && !name.includes('%') ? name : encodeURIComponent(name.toWellFormed());
 }

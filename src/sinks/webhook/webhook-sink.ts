@@ -2,9 +2,10 @@ import type { LookupFunction } from 'node:net';
 import { Client } from 'undici';
 import { assert } from '../../base/assert.ts';
 import { type Clock, DeadlineError } from '../../base/clock.ts';
+import { shownHeaders } from '../../model/header-rules.ts';
 import type { ResolvedSecrets } from '../../model/resolved-stream.ts';
 import type { StreamOptions } from '../../model/stream-options.ts';
-import type { Outcome, Sink, SinkBatch } from '../sink.ts';
+import type { HeaderPair, Outcome, Sink, SinkBatch } from '../sink.ts';
 import type { AddressGuard } from '../address-guard.ts';
 import { compress, type Compression } from './compression.ts';
 import { type Connector, guardedConnector } from './connector.ts';
@@ -52,6 +53,7 @@ export class WebhookSink implements Sink {
   readonly #paths: RequestPaths;
   readonly #connector: Connector;
   readonly #head: RequestHead;
+  readonly #shownHead: RequestHead;
   readonly #clients = new Set<Client>();
   readonly #idle: Client[] = [];
   readonly #underWay = new Set<(reason: Error) => void>();
@@ -77,12 +79,21 @@ export class WebhookSink implements Sink {
       ...(lookup === undefined ? {} : { lookup }),
     });
     this.#head = new RequestHead(options, credentials, userAgent);
+    const shown = { ...options, headers: shownHeaders(options.headers) };
+    this.#shownHead = new RequestHead(shown, hidden(credentials), userAgent);
   }
 
   send(batch: SinkBatch, signal: AbortSignal): Promise<Outcome> {
     assert(this.problem === null, 'nothing is sent without the credentials that it should have');
     if (this.#closed || signal.aborted) return Promise.resolve({ class: 'cancelled' });
     return new Promise((resolve) => this.#exchange(batch, signal, resolve));
+  }
+
+  /** As it would be sent now. */
+  shownHead(batch: SinkBatch): readonly HeaderPair[] {
+    const { clock } = this.#options;
+    const flat = this.#shownHead.headers(batch, clock.now());
+    return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i]!, flat[2 * i + 1]!]);
   }
 
   async close(): Promise<void> {
@@ -167,6 +178,11 @@ export class WebhookSink implements Sink {
 }
 
 const NO_CREDENTIALS: Credentials = { header: null, signer: null, secureContext: null };
+
+/** What stands for the credentials where a head is shown. */
+function hidden({ header, signer }: Credentials): ConstructorParameters<typeof RequestHead>[1] {
+  return { header: header && [header[0], '***'], signer: signer && { sign: () => '***' } };
+}
 
 /** An outcome of every kind is a value. */
 function compressed(body: Buffer, coding: Compression): Promise<Buffer | Error> {
