@@ -79,6 +79,8 @@ export class Batch<E> {
   /** Its members are written down. */
   isStored = false;
   dueAtMs = 0;
+  /** In flight: those of its events that are to be given up unless they are acknowledged. Null: none is. */
+  skipped: Set<Entry<E>> | null = null;
   /** Where it was restored: its members in their order, as far as they have been read again; null: it is complete. */
   slots: (Entry<E> | null)[] | null = null;
 

@@ -10,7 +10,7 @@ import { untilAborted, type Service } from '../base/service.ts';
 import type { ChunkHeader } from '../log/chunk.ts';
 import type { DeadLetter } from '../log/dead-letters.ts';
 import type { DeliveryStore } from '../log/delivery-store.ts';
-import type { DeadLetterRecord, DeliveryAnswer, DeliveryRequest } from '../model/delivery-control.ts';
+import type { DeadLetterRecord, DeliveryAnswer, DeliveryRequest, SkipResult } from '../model/delivery-control.ts';
 import type { DeliveryStatus } from '../model/status.ts';
 import type { ResolvedStream } from '../model/resolved-stream.ts';
 import type { StreamDefinition } from '../model/stream.ts';
@@ -133,18 +133,36 @@ export class Delivery implements Service {
   }
 
   /** What operators see and do. Nothing is asked of a stream that is not there. */
-  control(request: DeliveryRequest): DeliveryAnswer {
-    try {
+  control(request: Exclude<DeliveryRequest, { kind: 'skip-event' }>): DeliveryAnswer {
+    return this.#said(() => {
       // What is shown and changed on disk is complete.
       if (request.kind !== 'peek' && request.kind !== 'deliveries') this.#save();
       return this.#answer(request);
+    });
+  }
+
+  /** Of an event that is under way it is answered when its answer has come. What was done is durable then. */
+  async skip({ streamId, id }: Extract<DeliveryRequest, { kind: 'skip-event' }>): Promise<DeliveryAnswer> {
+    const told = (result: SkipResult): DeliveryAnswer =>
+      this.#said(() => {
+        this.#save();
+        return { kind: 'skipped', result };
+      });
+    const before = told('unknown');
+    if (before.kind === 'failed') return before;
+    return told((await this.#streams.get(streamId)?.skipEvent(id)) ?? 'unknown');
+  }
+
+  #said(answer: () => DeliveryAnswer): DeliveryAnswer {
+    try {
+      return answer();
     } catch (error) {
       if (error instanceof AssertionError) throw error;
       return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
     }
   }
 
-  #answer(request: DeliveryRequest): DeliveryAnswer {
+  #answer(request: Exclude<DeliveryRequest, { kind: 'skip-event' }>): DeliveryAnswer {
     switch (request.kind) {
       case 'deliveries': {
         const found = this.#those(request.streamIds).flatMap((stream) => stream.deliveries(request.limit));
@@ -161,14 +179,13 @@ export class Delivery implements Service {
         return { kind: 'peek', requests: this.#streams.get(request.streamId)?.peek(request.limit) ?? [] };
       case 'retry-dead-letters':
       case 'discard-dead-letters':
-      case 'skip-event':
       case 'restart':
       case 'reset-circuit':
         return { kind: 'count', count: this.#act(request) };
     }
   }
 
-  #act(request: Exclude<DeliveryRequest, { kind: 'deliveries' | 'dead-letters' | 'peek' }>): number {
+  #act(request: Exclude<DeliveryRequest, { kind: 'deliveries' | 'dead-letters' | 'peek' | 'skip-event' }>): number {
     const stream = this.#streams.get(request.streamId);
     if (stream === undefined) return 0;
     switch (request.kind) {
@@ -176,8 +193,6 @@ export class Delivery implements Service {
         return stream.settleDeadLetters('retry', request.id);
       case 'discard-dead-letters':
         return stream.settleDeadLetters('discard', request.id);
-      case 'skip-event':
-        return stream.skipEvent(request.id) ? 1 : 0;
       case 'restart':
         stream.restart();
         return 1;

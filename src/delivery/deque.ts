@@ -40,6 +40,15 @@ export class Deque<T> {
     return index < this.#length ? this.#ring[(this.#head + index) & (this.#ring.length - 1)] : undefined;
   }
 
+  /** Takes the value at `index` out; O(n). */
+  remove(index: number): T | undefined {
+    const found = this.at(index);
+    if (found === undefined) return undefined;
+    for (let i = index; i > 0; i--) this.#ring[(this.#head + i) & (this.#ring.length - 1)] = this.at(i - 1);
+    this.shift();
+    return found;
+  }
+
   #grow(): void {
     const larger: (T | undefined)[] = Array.from({ length: Math.max(FIRST_CAPACITY, this.#ring.length * 2) });
     for (let i = 0; i < this.#length; i++) larger[i] = this.at(i);

@@ -159,6 +159,26 @@ export class Lanes<E extends SchedulerEvent> {
     return this.#free(limit).map(({ event, gap }) => ({ event, gap: gap ?? this.#marks.preview(event, taken) }));
   }
 
+  /** Takes the one of these events that `isIt` into `batch`; null where none is, or another of its key goes before it. */
+  take(batch: Batch<E>, isIt: (event: E) => boolean): Entry<E> | null {
+    const free = this.#free(Infinity);
+    const at = free.findIndex(({ event }) => isIt(event));
+    const entry = free[at];
+    if (entry === undefined) return null;
+    const lanes = new Set(lanesOf(entry));
+    if (free.slice(0, at).some((earlier) => lanesOf(earlier).some((lane) => lanes.has(lane)))) return null;
+    this.#takeMark(entry);
+    if (lanesOf(entry).some((lane) => lane.waiting?.peek() === entry)) {
+      for (const lane of lanesOf(entry)) shiftWaiting(lane);
+    } else {
+      for (let i = 0; i < this.#fresh.length; i++) if (this.#fresh.at(i) === entry) this.#fresh.remove(i);
+      this.#freshBytes -= entry.event.bytes;
+    }
+    hold(entry, batch);
+    batch.entries.push(entry);
+    return entry;
+  }
+
   #free(limit: number): Entry<E>[] {
     const found: Entry<E>[] = [];
     const nobody = new Batch<E>(0);

@@ -150,6 +150,13 @@ export class RequestBuilder {
     return { request, ids };
   }
 
+  eventId(event: DeliveryEvent): string {
+    this.#out.clear();
+    this.#ids.clear();
+    event.encode(this.#out, this.#ids);
+    return formatUuid(this.#ids.bytes, 0);
+  }
+
   /** One event by itself and in full, to be kept. */
   single(event: DeliveryEvent): StoredEventRow {
     this.#out.clear();

@@ -48,6 +48,8 @@ const PARK_AT_ONCE = 4_096;
 export interface Settlement<E> {
   readonly acknowledged: readonly E[];
   readonly dead: readonly E[];
+  /** Given up as `skip` has asked; they are to be buried as well. */
+  readonly skipped: readonly E[];
   /** Attempts that the dead events had. */
   readonly attempts: number;
   /** Events that go again. */
@@ -103,6 +105,7 @@ export class Scheduler<E extends SchedulerEvent> {
   readonly #gate: Gate;
   readonly #window = new Window<E>();
   readonly #waiting = new DueQueue<Batch<E>>();
+  readonly #underWay = new Set<Batch<E>>();
   /** Restored batches, and how many members each still waits for. */
   readonly #incomplete = new Map<Batch<E>, number>();
   readonly #changed = new Set<Batch<E>>();
@@ -373,11 +376,13 @@ export class Scheduler<E extends SchedulerEvent> {
   /** Takes an attempt's outcome. `failedMembers`: the indexes that an `ok` excepts. */
   settle(batch: Batch<E>, outcome: Outcome, nowMs: number, failedMembers: ReadonlySet<number> = NONE): Settlement<E> {
     assert(batch.state === 'in-flight', 'an outcome is of a batch in flight');
+    this.#underWay.delete(batch);
     this.#gate.settle(outcome.class, batch.isProbe, nowMs);
     if (batch.isProbe && outcome.class !== 'ok') this.#probesFresh = batch.attempts > 0;
     if (outcome.class === 'cancelled') {
-      this.#wait(batch);
-      return { acknowledged: [], dead: [], attempts: batch.attempts, retried: 0, halted: false };
+      const skipped = this.#leaveOutSkipped(batch);
+      if (batch.entries.length > 0) this.#wait(batch);
+      return { ...NOTHING, skipped, attempts: batch.attempts };
     }
     if (outcome.class !== 'ok') return this.#fail(batch, outcome, nowMs);
     this.#answers++;
@@ -388,6 +393,7 @@ export class Scheduler<E extends SchedulerEvent> {
   /** Takes apart a batch that is not sent: its events do not belong into one request any more. It costs no attempt. */
   divide(batch: Batch<E>, nowMs: number): void {
     assert(batch.state === 'in-flight' && batch.entries.length > 1, 'a batch of several was given out');
+    this.#underWay.delete(batch);
     this.#gate.settle('cancelled', batch.isProbe, nowMs);
     this.#split(batch, false, nowMs);
   }
@@ -395,22 +401,60 @@ export class Scheduler<E extends SchedulerEvent> {
   /** Gives a batch up that is not to be sent. Each of its events is to be buried. */
   giveUp(batch: Batch<E>, nowMs: number): Settlement<E> {
     assert(batch.state === 'in-flight', 'the batch was given out');
+    this.#underWay.delete(batch);
     this.#gate.settle('cancelled', batch.isProbe, nowMs);
     return this.#finish(batch, batch.entries, 'dead');
   }
 
-  /** Gives up the first of the events that wait to be tried again that is it; null where none is. It is to be buried. */
+  /**
+   * Gives up the event that `isIt`: one that waits to be tried again, is under way, or could go now; null where none is. One
+   * that is under way is given up with its answer, unless that acknowledges it. It is to be buried.
+   */
   skip(isIt: (event: E) => boolean): { readonly batch: Batch<E>; readonly event: E } | null {
-    for (const batch of this.#waiting.values()) {
+    for (const batch of [...this.#waiting.values(), ...this.#underWay]) {
       const entry = batch.entries.find(({ event }) => isIt(event));
       if (entry === undefined) continue;
-      this.#finish(batch, [entry], 'dead');
-      batch.entries = batch.entries.filter((other) => other !== entry);
-      if (batch.entries.length === 0) this.#waiting.remove(batch);
-      else this.#keepRest(batch, 'waiting');
+      if (batch.state === 'in-flight') (batch.skipped ??= new Set()).add(entry);
+      else {
+        this.#leaveOut(batch, entry);
+        if (batch.entries.length === 0) this.#waiting.remove(batch);
+        else this.#keepRest(batch, 'waiting');
+      }
       return { batch, event: entry.event };
     }
-    return null;
+    const batch = new Batch<E>(0);
+    const entry = this.#lanes.take(batch, isIt);
+    if (entry === null) return null;
+    this.#finish(batch, [entry], 'dead');
+    return { batch, event: entry.event };
+  }
+
+  /**
+   * Takes an event out of its batch, dead. Where the batch has more of its key, all that is behind it goes anew: only the
+   * first event of a batch can tell of a dead one.
+   */
+  #leaveOut(batch: Batch<E>, entry: Entry<E>): void {
+    const { entries } = batch;
+    const after = entries.slice(entries.indexOf(entry) + 1);
+    const lanes = new Set(lanesOf(entry));
+    const isFollowed = after.some((other) => lanesOf(other).some((lane) => lanes.has(lane)));
+    this.#finish(batch, [entry], 'dead');
+    if (isFollowed) this.#lanes.giveBack(after);
+    batch.entries = entries.filter((other) => other !== entry && !(isFollowed && after.includes(other)));
+    if (!isFollowed || batch.entries.length > 0) return;
+    // It has ended, but not all of its members have.
+    this.#finishedStored = this.#finishedStored.filter((id) => id !== batch.id);
+    this.#drop(batch);
+  }
+
+  /** Those of a batch's events that are to be given up now that its answer has come. */
+  #leaveOutSkipped(batch: Batch<E>): readonly E[] {
+    const skipped = batch.entries.filter((entry) => batch.skipped?.has(entry));
+    // What is behind one of them may be given back with the others: the last one first.
+    for (const entry of skipped.toReversed()) this.#leaveOut(batch, entry);
+    batch.skipped = null;
+    if (skipped.length > 0 && batch.entries.length > 0) this.#keepRest(batch, 'in-flight');
+    return skipped.map(({ event }) => event);
   }
 
   /** Some of the batch's events are finished: what is written down of it holds no more, until it is written anew. */
@@ -448,8 +492,12 @@ export class Scheduler<E extends SchedulerEvent> {
   bury(event: E, eventId: string, blocks = this.#options.onDeadLetter === 'block_key'): void {
     const entry = must(this.#dying.get(event), 'a dead event is buried once');
     this.#dying.delete(event);
-    if (blocks) this.#lanes.block(event, eventId);
-    else this.#marks.mark(event, eventId);
+    if (!blocks) this.#marks.mark(event, eventId);
+    else {
+      this.#lanes.block(event, eventId);
+      // What it was to tell of is told by nobody: its key is the operator's now.
+      if (entry.gap !== null) this.#marks.end(event);
+    }
     this.#lanes.finish(entry, blocks);
   }
 
@@ -536,6 +584,7 @@ export class Scheduler<E extends SchedulerEvent> {
 
   #start(batch: Batch<E>, nowMs: number): Batch<E> {
     batch.state = 'in-flight';
+    this.#underWay.add(batch);
     batch.isProbe = this.#gate.start(nowMs);
     return batch;
   }
@@ -555,14 +604,8 @@ export class Scheduler<E extends SchedulerEvent> {
     if (batch.isStored) this.#finishedStored.push(batch.id);
     batch.state = 'finished';
     const events = entries.map((entry) => entry.event);
-    const none: readonly E[] = [];
-    return {
-      acknowledged: how === 'acknowledged' ? events : none,
-      dead: how === 'dead' ? events : none,
-      attempts: batch.attempts,
-      retried: 0,
-      halted: false,
-    };
+    const { attempts } = batch;
+    return how === 'dead' ? { ...NOTHING, dead: events, attempts } : { ...NOTHING, acknowledged: events, attempts };
   }
 
   #moveOut(entry: Entry<E>, seq: number): void {
@@ -592,6 +635,8 @@ export class Scheduler<E extends SchedulerEvent> {
   #fail(batch: Batch<E>, failure: Failure, nowMs: number): Settlement<E> {
     // A rejection is an answer too: what the receiver can read, it judges.
     if (failure.class === 'rejected') this.#answers++;
+    const skipped = this.#leaveOutSkipped(batch);
+    if (batch.entries.length === 0) return { ...NOTHING, skipped, attempts: ++batch.attempts };
     const size = batch.entries.length;
     const verdict = judgeFailure(
       {
@@ -624,13 +669,13 @@ export class Scheduler<E extends SchedulerEvent> {
         this.#split(batch, verdict.bySize, nowMs);
         break;
       case 'dead':
-        return this.#finish(batch, batch.entries, 'dead');
+        return { ...this.#finish(batch, batch.entries, 'dead'), skipped };
       case 'halt':
         this.#halted = true;
         batch.dueAtMs = nowMs;
         this.#wait(batch);
     }
-    return { acknowledged: [], dead: [], attempts: batch.attempts, retried: size, halted: this.#halted };
+    return { ...NOTHING, skipped, attempts: batch.attempts, retried: size, halted: this.#halted };
   }
 
   /** Two batches in place of one, with other ids: the request id is a hash of the members. */
@@ -686,6 +731,8 @@ function detach<E extends SchedulerEvent>(entries: readonly Entry<E>[]): void {
 }
 
 const NONE: ReadonlySet<number> = new Set();
+
+const NOTHING = Object.freeze({ acknowledged: [], dead: [], skipped: [], attempts: 0, retried: 0, halted: false });
 
 const PARTIAL_FAILURE: Failure = {
   class: 'transient',

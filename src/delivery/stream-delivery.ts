@@ -11,7 +11,7 @@ import type {
   StoredRetry,
 } from '../log/delivery-store.ts';
 import { comparePositions, type Position } from '../model/change.ts';
-import type { DeliveryRecord, PeekedRequest } from '../model/delivery-control.ts';
+import type { DeliveryRecord, PeekedRequest, SkipResult } from '../model/delivery-control.ts';
 import type { CircuitStateName, DeliveryStatus } from '../model/status.ts';
 import { type ResolvedStream, secretTexts } from '../model/resolved-stream.ts';
 import { formatLsn } from '../postgres/lsn.ts';
@@ -31,7 +31,7 @@ import { causeOfDeath, Graveyard } from './graveyard.ts';
 import { peekRequest } from './peek.ts';
 import { acknowledgedRanges } from './acknowledged-ranges.ts';
 import { ResumePoint } from './resume-point.ts';
-import { Scheduler, type WindowLimits } from './scheduler.ts';
+import { Scheduler, type Settlement, type WindowLimits } from './scheduler.ts';
 import { type Dispatch, Outbox, type OutboxContext } from './outbox.ts';
 import { later, originOf, schedulerOptions, storedRanges, storedRetry } from './stream-settings.ts';
 import { type ReaderTarget, StreamReader } from './stream-reader.ts';
@@ -44,6 +44,8 @@ const READ_PER_TURN = 2_048;
 const SEND_PER_TURN = 64;
 /** The wall clock may be set while a timer runs: it is asked again at least this often. */
 const MAX_TIMER_MS = 60_000;
+
+const SKIPPED = { reason: 'skipped by an operator', status: null };
 
 /** What streams share. */
 export interface StreamContext extends OutboxContext {
@@ -95,6 +97,8 @@ export class StreamDelivery implements ReaderTarget {
   #stopTimer: Cancel | null = null;
   #timerAtMs = Infinity;
   #removed = false;
+  /** Who waits for events that are under way to be skipped. */
+  #skips: { readonly event: DeliveryEvent; readonly resolve: (result: SkipResult) => void }[] = [];
   #storedNeed: number;
   #savedTail = 0;
   /** Wall time at the beginning of the turn. */
@@ -366,16 +370,32 @@ export class StreamDelivery implements ReaderTarget {
     return count;
   }
 
-  /** Gives up the event that waits to be tried again, and keeps it as a dead letter; false where none of the id waits. */
-  skipEvent(id: string): boolean {
-    const nowMs = this.#context.clock.now();
-    const skipped = this.#scheduler.skip((event) => this.#context.builder.single(event).eventId === id);
-    if (skipped === null) return false;
-    const why = { reason: 'skipped by an operator', status: null, mayBlock: false };
-    this.#graveyard.bury(skipped.batch, [skipped.event], why, nowMs);
+  /**
+   * Gives up an event that waits to be tried again, is under way, or could go now, and keeps it as a dead letter. Of one that
+   * is under way it is told when its answer has come.
+   */
+  skipEvent(id: string): SkipResult | Promise<SkipResult> {
+    this.#look();
+    const skipped = this.#scheduler.skip((event) => this.#context.builder.eventId(event) === id);
+    if (skipped === null) return 'unknown';
+    const { batch, event } = skipped;
+    if (batch.state === 'in-flight') {
+      return new Promise((resolve) => this.#skips.push({ event, resolve }));
+    }
+    this.#bury(batch, [event], SKIPPED, this.#context.clock.now(), false);
     this.#account();
     this.#changed();
-    return true;
+    return 'skipped';
+  }
+
+  /** Tells those who wait for what became of an event. */
+  #tellSkips({ skipped, acknowledged }: Settlement<DeliveryEvent>): void {
+    if (this.#skips.length === 0) return;
+    this.#skips = this.#skips.filter(({ event, resolve }) => {
+      const isDone = skipped.includes(event) || acknowledged.includes(event);
+      if (isDone) resolve(skipped.includes(event) ? 'skipped' : 'acknowledged');
+      return !isDone;
+    });
   }
 
   /** What waits is tried at once, with all of its retries before it. */
@@ -395,8 +415,7 @@ export class StreamDelivery implements ReaderTarget {
 
   /** The requests that would be sent next: what waits to be tried again, then what is new. */
   peek(limit: number): readonly PeekedRequest[] {
-    // A stream that does not run has not read what it would send.
-    if (!this.#running && this.#scheduler.window.pending === 0) this.#reader.read(this, READ_PER_TURN);
+    this.#look();
     const { waiting, next } = this.#scheduler.preview(limit);
     const parts = {
       builder: this.#context.builder,
@@ -415,6 +434,11 @@ export class StreamDelivery implements ReaderTarget {
     return peeked;
   }
 
+  /** A stream that does not run has not read what it would send. */
+  #look(): void {
+    if (!this.#running && this.#scheduler.window.pending === 0) this.#reader.read(this, READ_PER_TURN);
+  }
+
   #changed(): void {
     this.#context.dirty(this);
     if (this.#running) this.#context.wake(this);
@@ -425,6 +449,7 @@ export class StreamDelivery implements ReaderTarget {
     this.#removed = true;
     this.#stopTimer?.();
     this.#context.budget.change(-this.#budgeted);
+    for (const { resolve } of this.#skips.splice(0)) resolve('unknown');
     await this.#outbox.close();
   }
 
@@ -502,6 +527,8 @@ export class StreamDelivery implements ReaderTarget {
     if (settlement.halted && this.#haltedReason === null) this.#halt(outcome);
     this.#graveyard.acknowledged(settlement.acknowledged);
     if (settlement.dead.length > 0) this.#bury(batch, settlement.dead, causeOfDeath(outcome), nowMs);
+    if (settlement.skipped.length > 0) this.#bury(batch, settlement.skipped, SKIPPED, nowMs, false);
+    this.#tellSkips(settlement);
     this.#context.dirty(this);
     this.#context.wake(this);
   }
@@ -511,8 +538,8 @@ export class StreamDelivery implements ReaderTarget {
     dead: readonly DeliveryEvent[],
     cause: ReturnType<typeof causeOfDeath>,
     nowMs: number,
+    mayBlock = this.#definition.options.onDeadLetter === 'block_key',
   ): void {
-    const mayBlock = this.#definition.options.onDeadLetter === 'block_key';
     this.#graveyard.bury(batch, dead, { ...cause, mayBlock }, nowMs);
     const { name } = this.#definition;
     this.#context.logger.warn({ stream: name, events: dead.length, attempts: batch.attempts }, 'events dead-lettered');

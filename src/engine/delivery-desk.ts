@@ -27,7 +27,7 @@ export interface DeliveryDeskOptions {
   readonly logger: Logger;
 }
 
-type ActionRequest = Exclude<DeliveryRequest, { kind: 'deliveries' | 'dead-letters' | 'peek' }>;
+type ActionRequest = Exclude<DeliveryRequest, { kind: 'deliveries' | 'dead-letters' | 'peek' | 'skip-event' }>;
 type Action = ActionRequest extends infer Request
   ? Request extends unknown
     ? Omit<Request, 'streamId'>
@@ -70,10 +70,16 @@ export class DeliveryDesk implements DeliveryControl {
   }
 
   async skipEvent(stream: string, id: string, actor: string): Promise<void> {
-    const count = await this.#count(stream, { kind: 'skip-event', id });
-    if (count === 0) {
-      throw new PgError('undefined_object', `no event "${id}" of CDC stream "${stream}" waits to be tried again`, {
-        hint: `SHOW CDC DELIVERIES FOR ${stream} names events that fail; those of dead letters are discarded.`,
+    const { id: streamId, database } = this.#must(stream);
+    const answer = await this.#ask('skipped', database, { kind: 'skip-event', streamId, id });
+    if (answer?.result === 'acknowledged') {
+      const message = `event "${id}" of CDC stream "${stream}" was acknowledged before it could be skipped`;
+      throw new PgError('object_not_in_prerequisite_state', message);
+    }
+    if (answer?.result !== 'skipped') {
+      throw new PgError('undefined_object', `no event "${id}" of CDC stream "${stream}" waits to be sent`, {
+        detail: 'One that waits behind others of its key can be skipped when it is the next.',
+        hint: `SHOW CDC DELIVERIES FOR ${stream} and PEEK CDC STREAM ${stream} name those that can be; dead letters are discarded.`,
       });
     }
     this.#note(stream, actor, 'skip event', id);

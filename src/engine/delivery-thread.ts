@@ -8,6 +8,7 @@ import { DELIVERY_FILE } from '../log/database-folder.ts';
 import { DeliveryStore } from '../log/delivery-store.ts';
 import { LogReader } from '../log/log-reader.ts';
 import { LOG_FILE } from '../log/schema.ts';
+import type { DeliveryAnswer } from '../model/delivery-control.ts';
 import type { ResolvedStream } from '../model/resolved-stream.ts';
 import { PgError } from '../postgres/sqlstate.ts';
 import { AddressGuard, parseEgressAllow } from '../sinks/address-guard.ts';
@@ -126,7 +127,10 @@ class DatabaseDelivery {
         break;
       case 'control': {
         const { id, request } = message;
-        post<FromDeliveryThread>(this.#main, { kind: 'control', id, answer: this.#delivery.control(request) });
+        const tell = (answer: DeliveryAnswer): void =>
+          post<FromDeliveryThread>(this.#main, { kind: 'control', id, answer });
+        if (request.kind === 'skip-event') void this.#delivery.skip(request).then(tell);
+        else tell(this.#delivery.control(request));
         break;
       }
       case 'replay':

@@ -91,11 +91,15 @@ export type DeliveryRequest =
   | { readonly kind: 'restart' | 'reset-circuit'; readonly streamId: string }
   | { readonly kind: 'peek'; readonly streamId: string; readonly limit: number };
 
+/** What became of an event that was to be skipped: `acknowledged` before it could be; `unknown`: no such event is to be sent now. */
+export type SkipResult = 'skipped' | 'acknowledged' | 'unknown';
+
 /** `count`: how many it was done to; 0 where there was none. */
 export type DeliveryAnswer =
   | { readonly kind: 'deliveries'; readonly deliveries: readonly DeliveryRecord[] }
   | { readonly kind: 'dead-letters'; readonly deadLetters: readonly DeadLetterRecord[] }
   | { readonly kind: 'count'; readonly count: number }
+  | { readonly kind: 'skipped'; readonly result: SkipResult }
   | { readonly kind: 'peek'; readonly requests: readonly PeekedRequest[] }
   /** It could not be written down. */
   | { readonly kind: 'failed'; readonly message: string };
@@ -114,7 +118,10 @@ export interface DeliveryControl {
   retryDeadLetters(stream: string, id: string | null, actor: string): Promise<number>;
   /** Forgets them; keys that waited for them go on. `id` null: all. Gives how many. */
   discardDeadLetters(stream: string, id: string | null, actor: string): Promise<number>;
-  /** Gives up an event that waits to be tried again: it becomes a dead letter. */
+  /**
+   * Gives up an event that waits to be tried again or could be sent now: it becomes a dead letter. So does one that is being
+   * sent, with its answer, unless that acknowledges it: 55000.
+   */
   skipEvent(stream: string, id: string, actor: string): Promise<void>;
   /** What waits is tried at once, with all of its retries before it; a stream that stopped by itself goes on. */
   restart(stream: string, actor: string): Promise<void>;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { DeliveryAnswer, DeliveryRequest } from '../../src/model/delivery-control.ts';
+import type { DeliveryAnswer, DeliveryRequest, PeekedRequest, SkipResult } from '../../src/model/delivery-control.ts';
 import type { Outcome, SinkBatch } from '../../src/sinks/sink.ts';
 import { streamDefinition } from '../support/delivery-fakes.ts';
 import { insertRows, MICROS, ORDERS, Stage, stage, writer } from '../support/delivery-stage.ts';
@@ -20,15 +20,25 @@ const has = ({ body }: SinkBatch, text: string): boolean => body.includes(text);
 function asked<Kind extends DeliveryAnswer['kind']>(
   on: Stage,
   kind: Kind,
-  request: DeliveryRequest,
+  request: Exclude<DeliveryRequest, { kind: 'skip-event' }>,
 ): Extract<DeliveryAnswer, { kind: Kind }> {
   const answer = on.delivery.control(request);
   assert.equal(answer.kind, kind, JSON.stringify(answer));
   return answer as Extract<DeliveryAnswer, { kind: Kind }>;
 }
 
-function count(on: Stage, request: DeliveryRequest): number {
+function count(on: Stage, request: Parameters<Stage['delivery']['control']>[0]): number {
   return asked(on, 'count', request).count;
+}
+
+async function skip(on: Stage, id: string): Promise<SkipResult> {
+  const answer = await on.delivery.skip({ kind: 'skip-event', streamId: STREAM.id, id });
+  assert.ok(answer.kind === 'skipped', JSON.stringify(answer));
+  return answer.result;
+}
+
+function peeked(on: Stage): readonly PeekedRequest[] {
+  return asked(on, 'peek', { kind: 'peek', streamId: STREAM.id, limit: 10 }).requests;
 }
 
 /** A key with a bad change and two good ones, and another key. */
@@ -169,8 +179,8 @@ test('SKIP EVENT gives up an event that fails: it is kept as a dead letter, and 
   on.configure(streamDefinition({ options: { onDeadLetter: 'block_key' } }));
   await on.clock.advance(100);
   const id = on.sink.sent[0]!.requestId;
-  assert.equal(count(on, { kind: 'skip-event', streamId: STREAM.id, id: 'nothing' }), 0);
-  assert.equal(count(on, { kind: 'skip-event', streamId: STREAM.id, id }), 1);
+  assert.equal(await skip(on, 'nothing'), 'unknown');
+  assert.equal(await skip(on, id), 'skipped');
   await on.clock.advance(100);
   const [status] = on.delivery.status();
   assert.deepEqual([status!.deadLetters, status!.pendingEvents, status!.eventsDelivered], [1, 0, 3]);
@@ -225,14 +235,153 @@ test('PEEK shows each request’s head: its attempt, and the gap that it is goin
   const running = streamDefinition({ options: { batchMaxEvents: 10, maxInFlight: 1 } });
   on.configure(running);
   await on.clock.advance(100);
-  const heads = (): unknown =>
-    asked(on, 'peek', { kind: 'peek', streamId: STREAM.id, limit: 10 }).requests.map(({ headers }) => headers);
-  assert.deepEqual(heads(), [[[STREAM.name, '2 null']]]);
+  const [failing] = peeked(on);
+  assert.deepEqual(failing!.headers, [[STREAM.name, '2 null']]);
   on.configure({ ...running, desiredState: 'paused' });
-  const [first] = asked(on, 'peek', { kind: 'peek', streamId: STREAM.id, limit: 10 }).requests[0]!.eventIds;
-  assert.equal(count(on, { kind: 'skip-event', streamId: STREAM.id, id: first! }), 1);
+  const [bad, good, better, other] = failing!.eventIds;
+  // Only the first of a batch can tell of a gap: what was sent with it goes anew.
+  assert.equal(await skip(on, bad!), 'skipped');
+  assert.deepEqual(
+    peeked(on).map(({ eventIds, headers }) => [eventIds, headers]),
+    [
+      [[other], [[STREAM.name, '1 null']]],
+      [[good], [[STREAM.name, `1 ${bad}`]]],
+    ],
+  );
+  on.sink.sent.length = 0;
+  on.configure(running);
+  await on.clock.advance(100);
+  assert.deepEqual(
+    on.sink.sent.map(({ gap, events }) => [gap, events]),
+    [
+      [null, 1],
+      [bad, 2],
+    ],
+  );
+  assert.deepEqual(
+    on.sink.events().map(({ id }) => id),
+    [other, good, better],
+  );
+  assert.equal(on.delivery.status()[0]!.pendingEvents, 0);
   await on.stop();
 });
+
+/** An answer that comes when it is told to. */
+function held(): { readonly answer: Promise<Outcome>; readonly give: (outcome: Outcome) => void } {
+  const { promise, resolve } = Promise.withResolvers<Outcome>();
+  return { answer: promise, give: resolve };
+}
+
+for (const [what, outcome, result, letters] of [
+  ['fails', DOWN, 'skipped', 1],
+  ['is cancelled', { class: 'cancelled' }, 'skipped', 1],
+  ['is rejected', REJECTED, 'skipped', 1],
+  ['is acknowledged', OK, 'acknowledged', 0],
+] as const) {
+  test(`SKIP EVENT of one that is under way waits for its answer: one that ${what} is ${result}`, async () => {
+    const chunks = someChanges();
+    const path = join(temporaryFolder(), 'delivery.db');
+    const on = new Stage(chunks, path);
+    const { answer, give } = held();
+    on.sink.answer = (batch) => (has(batch, '"bad"') ? answer : OK);
+    on.configure(STREAM);
+    await on.clock.advance(100);
+    const id = on.sink.sent[0]!.requestId;
+    const skipping = skip(on, id);
+    await on.clock.advance(100);
+    assert.equal(
+      on.sink.sent.some((batch) => has(batch, '"good"')),
+      false,
+      'its key waits',
+    );
+    give(outcome);
+    assert.equal(await skipping, result);
+    // It is durable when it is told.
+    assert.deepEqual(on.store.deadLetters.counts(STREAM.id), { kept: letters, retrying: 0 });
+    await on.clock.advance(100);
+    const [status] = on.delivery.status();
+    assert.deepEqual([status!.deadLetters, status!.pendingEvents, status!.eventsCaptured], [letters, 0, 4]);
+    assert.equal(on.sink.sent.find((batch) => has(batch, '"good"'))!.gap ?? null, letters === 1 ? id : null);
+    await on.stop();
+    const after = new Stage(chunks, path);
+    after.configure(STREAM);
+    await after.clock.advance(1_000);
+    assert.deepEqual([after.sink.sent.length, after.delivery.status()[0]!.pendingEvents], [0, 0]);
+    await after.stop();
+  });
+}
+
+test('SKIP EVENT of members of a batch under way leaves the others; what is behind one of its key tells of it', async () => {
+  const path = join(temporaryFolder(), 'delivery.db');
+  const chunks = someChanges();
+  const on = new Stage(chunks, path);
+  const { answer, give } = held();
+  on.sink.answer = () => answer;
+  const definition = streamDefinition({
+    options: { batchMaxEvents: 10, initialBackoffMs: 60_000, maxBackoffMs: 60_000 },
+  });
+  on.configure(definition);
+  await on.clock.advance(100);
+  const [bad, good, better, other] = on.sink.events().map(({ id }) => id);
+  const skipping = [skip(on, good!), skip(on, bad!)];
+  give(DOWN);
+  assert.deepEqual(await Promise.all(skipping), ['skipped', 'skipped']);
+  await on.stop();
+  const after = new Stage(chunks, path);
+  after.configure(definition);
+  await after.clock.advance(100);
+  assert.deepEqual(
+    after.sink.events().map(({ id }) => id),
+    [better, other],
+  );
+  assert.equal(after.sink.sent[0]!.gap, good);
+  assert.deepEqual(after.store.deadLetters.counts(STREAM.id), { kept: 2, retrying: 0 });
+  await after.stop();
+});
+
+test('SKIP EVENT of one that was never sent: of a stream that is paused, and of keys that are free; not of others', async () => {
+  const on = stage(someChanges());
+  on.configure({ ...STREAM, desiredState: 'paused' });
+  await on.clock.advance(100);
+  const [bad, , , other] = peeked(on).flatMap(({ eventIds }) => eventIds);
+  assert.equal(await skip(on, other!), 'skipped');
+  assert.equal(await skip(on, other!), 'unknown');
+  on.sink.answer = () => DOWN;
+  on.configure(STREAM);
+  await on.clock.advance(100);
+  assert.deepEqual(
+    on.sink.events().map(({ id }) => id),
+    [bad],
+  );
+  const [good] = (await allIds(someChanges())).slice(1);
+  assert.equal(await skip(on, good!), 'unknown', 'it waits behind another');
+  assert.equal(await skip(on, bad!), 'skipped');
+  on.sink.answer = () => OK;
+  await on.clock.advance(100);
+  const [status] = on.delivery.status();
+  assert.deepEqual([status!.deadLetters, status!.pendingEvents, status!.eventsDelivered], [2, 0, 2]);
+  await on.stop();
+});
+
+test('SKIP EVENT is told when its stream ends meanwhile', async () => {
+  const on = stage(someChanges());
+  on.sink.answer = () => new Promise(() => undefined);
+  on.configure(STREAM);
+  await on.clock.advance(100);
+  const skipping = skip(on, on.sink.sent[0]!.requestId);
+  on.configure();
+  assert.equal(await skipping, 'unknown');
+  await on.stop();
+});
+
+async function allIds(chunks: ReturnType<typeof someChanges>): Promise<readonly string[]> {
+  const on = stage(chunks);
+  on.configure(streamDefinition({ options: { batchMaxEvents: 10 } }));
+  await on.clock.advance(100);
+  const ids = on.sink.events().map(({ id }) => id);
+  await on.stop();
+  return ids;
+}
 
 test('what cannot be written down is said, and not done', async () => {
   const on = stage(someChanges());

@@ -36,7 +36,9 @@ async function arrived(at: WebhookReceiver, path: string, count = 1): Promise<Re
   return there()[count - 1]!;
 }
 
-async function refusal(sql: string): Promise<{ code: string; message: string; detail: string }> {
+async function refusal(
+  sql: string,
+): Promise<{ code: string; message: string; detail: string; position: string | undefined }> {
   try {
     await client.query(sql);
   } catch (error) {
@@ -72,6 +74,46 @@ test('everything about a request can be said, and changed while the stream runs'
   assert.equal('authorization' in plain.headers || 'webhook-signature' in plain.headers, false);
   assert.match(plain.body.toString('utf8'), /"commit_ts"/);
   await client.query('DROP CDC STREAM shaped');
+});
+
+test('headers are routed by what an event is of: each request has its own, SHOW CREATE and PEEK show them', async () => {
+  await client.query('CREATE TABLE "größe" (id bigint PRIMARY KEY)');
+  const headers = `{"X-Route": "{schema}.{table}/{op}", "X-Api-Key": "planted-{table}", "X-Json": "{\\"a\\": 1}"}`;
+  await client.query(`CREATE CDC STREAM routed ON orders, "größe" TO WEBHOOK '${receiver.url('/routed')}'
+    WITH (batch_max_events = 10, "header.X-Stream" = 'to {stream}', headers = '${headers}')`);
+  const { rows: created } = await client.query<{ create_statement: string }>('SHOW CREATE CDC STREAM routed');
+  assert.match(created[0]!.create_statement, /"X-Route":"\{schema\}\.\{table\}\/\{op\}"/);
+  assert.match(created[0]!.create_statement, /"X-Api-Key":"\*\*\*"/);
+  await client.query('ALTER CDC STREAM routed PAUSE');
+  const id = nextId++;
+  await client.query('BEGIN');
+  await client.query('INSERT INTO orders VALUES ($1, 1, $2)', [id, 'x']);
+  await client.query('INSERT INTO "größe" VALUES (1), (2)');
+  await client.query('UPDATE orders SET total = 2 WHERE id = $1', [id]);
+  await client.query('COMMIT');
+  const peek = async (): Promise<readonly { headers: Record<string, string>; event_ids: string }[]> =>
+    (await client.query<{ headers: Record<string, string>; event_ids: string }>('PEEK CDC STREAM routed')).rows;
+  await waitFor('the changes', async () => (await peek()).length === 3);
+  const peeked = await peek();
+  assert.equal(peeked[0]!.headers['X-Stream'], 'to routed');
+  assert.equal(peeked[0]!.headers['X-Api-Key'], '***');
+  assert.equal(peeked[0]!.headers['X-CDC-Attempt'], '1');
+  await client.query('ALTER CDC STREAM routed RESUME');
+  await arrived(receiver, '/routed', 4);
+  const [test, ...requests] = receiver.requests.filter(({ path }) => path === '/routed');
+  assert.equal(test!.headers['x-route'], 'cdc.test/insert');
+  const routes = ['public.orders/insert', 'public.gr%C3%B6%C3%9Fe/insert', 'public.orders/update'];
+  assert.deepEqual(
+    requests.map((request) => request.headers['x-route']),
+    routes,
+  );
+  assert.deepEqual(
+    peeked.map((request) => request.headers['X-Route']),
+    routes,
+  );
+  assert.equal(requests[1]!.headers['x-api-key'], 'planted-gr%C3%B6%C3%9Fe');
+  assert.equal(requests[1]!.headers['x-json'], '{"a": 1}');
+  await client.query('DROP CDC STREAM routed');
 });
 
 test('an event above max_event_bytes is thin, or a dead letter, or sent', async () => {
@@ -127,9 +169,12 @@ test('what can be of no use is refused with its place, and the value is in no me
     `bearer_token = 'planted', auth_header = 'X-Planted: planted'`,
     `compression = snappy`,
     `idempotency_header = 'Host'`,
+    `headers = '{"X-A": "planted {tabel}"}'`,
+    `"header.X-A" = 'planted {row.id}'`,
   ]) {
-    const { code, message, detail } = await refusal(create(options));
+    const { code, message, detail, position } = await refusal(create(options));
     assert.equal(code, '22023', options);
+    assert.ok(position !== undefined, options);
     assert.ok(!/planted/i.test(`${message}${detail}`), `${message} ${detail}`);
   }
 });

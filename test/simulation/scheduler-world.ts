@@ -36,7 +36,7 @@ export class SchedulerWorld {
   readonly flights: Flight[] = [];
   readonly acknowledged = new Set<number>();
   readonly dead = new Set<number>();
-  readonly seen = { dead: 0, opened: 0, halts: 0, gaps: 0, blocked: 0, held: 0, parked: 0, unparked: 0 };
+  readonly seen = { skipped: 0, dead: 0, opened: 0, halts: 0, gaps: 0, blocked: 0, held: 0, parked: 0, unparked: 0 };
   readonly #firstSent = new Set<number>();
   readonly #members = new Map<number, string>();
   readonly #dueAtMs = new Map<number, number>();
@@ -53,6 +53,8 @@ export class SchedulerWorld {
   readonly #blocked = new Map<number, TestEvent>();
   readonly #maxBytes: number;
   readonly #faultRate: number;
+  readonly #skips: SeededRandom;
+  readonly #skipRate: number;
   nowMs = 0;
   #answers = 0;
   #failuresInARow = 0;
@@ -63,6 +65,9 @@ export class SchedulerWorld {
 
   constructor(seed: number) {
     this.random = new SeededRandom(seed);
+    // What is skipped is chosen beside, so that a seed's events and answers are the same without.
+    this.#skips = new SeededRandom(seed + 1_000_000);
+    this.#skipRate = this.#skips.chance(0.5) ? 0 : 0.05;
     const { random } = this;
     this.#maxBytes = 50 + random.below(2_000);
     this.options = {
@@ -124,6 +129,7 @@ export class SchedulerWorld {
         this.scheduler.add(this.events[next++]!, this.nowMs);
       }
       if (this.random.chance(0.01)) this.#operate();
+      if (this.#skips.chance(this.#skipRate)) this.#skip();
       this.#unpark();
       this.#send();
       this.#park();
@@ -247,7 +253,8 @@ export class SchedulerWorld {
   }
 
   #checkGap(event: TestEvent, gap: string | null, i: number): void {
-    const keys = keysOf(event).filter((key) => this.#gaps.has(key));
+    // One that is before what was skipped is not what has to tell of it.
+    const keys = keysOf(event).filter((key) => (this.#gaps.get(key) ?? Infinity) < event.index);
     if (keys.length === 0) return;
     assert.ok(gap !== null, 'the next event of a key does not tell of its dead letter');
     assert.equal(i, 0, 'the event that tells of a dead letter is not the first of its batch');
@@ -263,6 +270,34 @@ export class SchedulerWorld {
       if (this.acknowledged.has(i) || this.dead.has(i) || (own.includes(earlier) && !event.barrier)) continue;
       assert.fail(`event ${event.index} went before event ${i}`);
     }
+  }
+
+  /** An operator names an event: it is given up where it waits to be sent, and later where it is under way. */
+  #skip(): void {
+    const index = this.#skips.below(this.events.length);
+    const underWay = this.flights.some(({ batch }) => batch.entries.some(({ event }) => event.index === index));
+    const { pending } = this.scheduler;
+    const skipped = this.scheduler.skip((event) => event.index === index);
+    assert.ok(skipped !== null || !underWay, 'an event under way was not found');
+    if (skipped === null) return;
+    assert.ok(!this.acknowledged.has(index) && !this.dead.has(index), 'skipped after its end');
+    assert.equal(skipped.batch.state === 'in-flight', underWay);
+    if (underWay) return;
+    assert.equal(this.scheduler.pending, pending - 1);
+    this.#buried(skipped.event);
+    this.#changedMembers(skipped.batch);
+    this.#checkCursor();
+  }
+
+  #buried(event: TestEvent): void {
+    this.dead.add(event.index);
+    this.seen.skipped++;
+    this.scheduler.bury(event, String(event.index), false);
+    for (const key of keysOf(event)) this.#gaps.set(key, event.index);
+  }
+
+  #changedMembers(batch: Batch<TestEvent>): void {
+    this.#members.set(batch.id, batch.entries.map(({ event }) => event.index).join());
   }
 
   /** What an operator does now and then. */
@@ -314,10 +349,11 @@ export class SchedulerWorld {
     this.#checkCircuit(outcome, isProbe, stateBefore);
     for (const event of settlement.acknowledged) this.#acknowledge(event);
     for (const event of settlement.dead) this.#bury(event, outcome);
+    for (const event of settlement.skipped) this.#buried(event);
     for (const { index } of events) this.#answersAtFailure.set(index, this.#answers);
     if (settlement.halted) this.seen.halts++;
     if (batch.state === 'waiting') this.#checkWait(batch, outcome, settlement);
-    if (failed.size > 0) this.#members.set(batch.id, batch.entries.map(({ event }) => event.index).join());
+    if (failed.size > 0 || settlement.skipped.length > 0) this.#changedMembers(batch);
     this.#checkCursor();
   }
 
@@ -341,6 +377,7 @@ export class SchedulerWorld {
     this.scheduler.bury(event, String(index));
     if (onDeadLetter === 'continue') for (const key of keysOf(event)) this.#gaps.set(key, index);
     else if (event.lane !== null || event.barrier) {
+      for (const key of keysOf(event)) this.#gaps.delete(key);
       this.#blocked.set(index, event);
       this.seen.blocked++;
     }
