@@ -84,6 +84,7 @@ test('headers are routed by what an event is of: each request has its own, SHOW 
   const { rows: created } = await client.query<{ create_statement: string }>('SHOW CREATE CDC STREAM routed');
   assert.match(created[0]!.create_statement, /"X-Route":"\{schema\}\.\{table\}\/\{op\}"/);
   assert.match(created[0]!.create_statement, /"X-Api-Key":"\*\*\*"/);
+  await client.query('TEST CDC STREAM routed');
   await client.query('ALTER CDC STREAM routed PAUSE');
   const id = nextId++;
   await client.query('BEGIN');
