@@ -1,6 +1,6 @@
 import { formatUuid, ID_BYTES } from '../formats/event-id.ts';
 import { MAX_FAILED_ATTEMPTS } from '../log/failed-attempts.ts';
-import type { DeliveryRecord } from '../model/delivery-control.ts';
+import { type DeliveryRecord, NO_PHASES } from '../model/delivery-control.ts';
 import { withoutSecrets } from '../model/resolved-stream.ts';
 import type { Outcome } from '../sinks/sink.ts';
 
@@ -82,8 +82,10 @@ function recordOf(one: Remembered & { readonly events?: number }, secrets: reado
     durationMs: one.durationMs,
     httpStatus: outcome.status,
     outcome: outcome.class,
+    errorCode: isOk ? (outcome.failed.length > 0 ? 'partial_failure' : null) : outcome.code,
     error: isOk ? (outcome.failed.length > 0 ? 'the receiver listed events as failed' : null) : outcome.reason,
     responseExcerpt: excerpt === null ? null : withoutSecrets(excerpt, secrets),
     nextRetryAtMs: one.nextRetryAtMs,
+    ...(outcome.phases ?? NO_PHASES),
   };
 }

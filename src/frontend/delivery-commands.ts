@@ -67,6 +67,11 @@ const DELIVERIES: Table<DeliveryRecord> = [
   ['error', 'text', ({ subject }) => subject.error],
   ['response_excerpt', 'text', ({ subject, isOpen }) => (isOpen ? textOf(subject.responseExcerpt) : null)],
   ['next_retry_at', 'timestamptz', ({ subject }) => subject.nextRetryAtMs],
+  ['error_code', 'text', ({ subject }) => subject.errorCode],
+  ['dns_ms', 'float8', ({ subject }) => subject.dnsMs],
+  ['connect_ms', 'float8', ({ subject }) => subject.connectMs],
+  ['tls_ms', 'float8', ({ subject }) => subject.tlsMs],
+  ['first_byte_ms', 'float8', ({ subject }) => subject.firstByteMs],
 ];
 
 const DEAD_LETTERS: Table<DeadLetterRecord> = [

@@ -134,6 +134,11 @@ const MIGRATIONS: readonly string[] = [
   `-- Of an event that is two values, which have a key each.
    ALTER TABLE dead_letters ADD COLUMN old_key TEXT;
    ALTER TABLE parked ADD COLUMN old_key TEXT;`,
+  `ALTER TABLE attempts ADD COLUMN error_code TEXT;
+   ALTER TABLE attempts ADD COLUMN dns_ms REAL;
+   ALTER TABLE attempts ADD COLUMN connect_ms REAL;
+   ALTER TABLE attempts ADD COLUMN tls_ms REAL;
+   ALTER TABLE attempts ADD COLUMN first_byte_ms REAL;`,
 ];
 
 /** Brings the file to the newest version. Throws where it is of a later one. */

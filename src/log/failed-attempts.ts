@@ -27,6 +27,11 @@ export class FailedAttempts {
       error: row.error,
       responseExcerpt: row.excerpt,
       nextRetryAtMs: row.next_retry_at,
+      errorCode: row.error_code,
+      dnsMs: row.dns_ms,
+      connectMs: row.connect_ms,
+      tlsMs: row.tls_ms,
+      firstByteMs: row.first_byte_ms,
     }));
   }
 
@@ -52,6 +57,11 @@ export class FailedAttempts {
         attempt.error,
         attempt.responseExcerpt,
         attempt.nextRetryAtMs,
+        attempt.errorCode,
+        attempt.dnsMs,
+        attempt.connectMs,
+        attempt.tlsMs,
+        attempt.firstByteMs,
       );
     }
     this.#statements.trim.run(streamId, streamId, MAX_FAILED_ATTEMPTS);
@@ -70,13 +80,18 @@ interface Row {
   readonly error: string | null;
   readonly excerpt: string | null;
   readonly next_retry_at: number | null;
+  readonly error_code: string | null;
+  readonly dns_ms: number | null;
+  readonly connect_ms: number | null;
+  readonly tls_ms: number | null;
+  readonly first_byte_ms: number | null;
 }
 
 function prepare(db: Database.Database) {
   return {
     list: db.prepare('SELECT * FROM attempts WHERE stream_id = ? ORDER BY attempt_id DESC LIMIT ?'),
     last: db.prepare('SELECT max(attempt_id) AS last FROM attempts WHERE stream_id = ?'),
-    add: db.prepare(`INSERT OR REPLACE INTO attempts VALUES (${'?, '.repeat(11)}?)`),
+    add: db.prepare(`INSERT OR REPLACE INTO attempts VALUES (${'?, '.repeat(16)}?)`),
     trim: db.prepare(
       `DELETE FROM attempts WHERE stream_id = ? AND attempt_id <=
          (SELECT attempt_id FROM attempts WHERE stream_id = ? ORDER BY attempt_id DESC LIMIT 1 OFFSET ?)`,

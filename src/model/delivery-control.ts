@@ -1,8 +1,20 @@
 import type { TransactionId } from './catalog-control.ts';
 import type { StreamDefinition } from './stream.ts';
 
+/** What took how long of an attempt, in ms; null: it did not come to that, or there is no such thing. */
+export interface AttemptPhases {
+  /** The name's addresses. Null, as the next two are, where the connection was there already. */
+  readonly dnsMs: number | null;
+  readonly connectMs: number | null;
+  readonly tlsMs: number | null;
+  /** From the request's beginning, connection included, to the head of its answer. */
+  readonly firstByteMs: number | null;
+}
+
+export const NO_PHASES: AttemptPhases = Object.freeze({ dnsMs: null, connectMs: null, tlsMs: null, firstByteMs: null });
+
 /** One attempt to deliver. Times in ms since 1970. */
-export interface DeliveryRecord {
+export interface DeliveryRecord extends AttemptPhases {
   readonly streamId: string;
   readonly id: string;
   /** The first of its events', in order. */
@@ -17,6 +29,8 @@ export interface DeliveryRecord {
   /** A class of outcomes: `ok`, `rejected`, `misconfigured`, `overloaded`, `transient`, `gone`. */
   readonly outcome: string;
   readonly error: string | null;
+  /** A short constant: `http_500`, `connection_refused`, `timeout`, …; null of an attempt that was acknowledged. */
+  readonly errorCode: string | null;
   /** The beginning of the answer, of failures only; the stream's secrets in it are `***`. */
   readonly responseExcerpt: string | null;
   readonly nextRetryAtMs: number | null;

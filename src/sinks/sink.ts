@@ -1,3 +1,4 @@
+import type { AttemptPhases } from '../model/delivery-control.ts';
 import type { EventOperation } from '../model/stream.ts';
 
 /** One of a batch's messages, for sinks that send each by itself. An event is one, or several where its envelope wants it. */
@@ -56,7 +57,12 @@ export interface SinkBatch {
  * - `cancelled`: given up from our side; counts as no attempt
  */
 export type Outcome =
-  | { readonly class: 'ok'; readonly status: number | null; readonly failed: readonly string[] }
+  | {
+      readonly class: 'ok';
+      readonly status: number | null;
+      readonly failed: readonly string[];
+      readonly phases?: AttemptPhases;
+    }
   | FailureOutcome
   | { readonly class: 'cancelled' };
 
@@ -72,6 +78,7 @@ export interface FailureOutcome {
   readonly retryAfterMs: number | null;
   /** The beginning of the answer's body, for people. May hold anything that the receiver says. */
   readonly excerpt?: string;
+  readonly phases?: AttemptPhases;
 }
 
 export type FailureClass = FailureOutcome['class'];

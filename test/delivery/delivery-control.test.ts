@@ -59,7 +59,9 @@ test('attempts are shown newest first; failures outlive a restart, and show no s
   const path = join(temporaryFolder(), 'delivery.db');
   const definition = streamDefinition({ options: { headers: { 'X-Key': 'hunter22' } } });
   const before = new Stage(chunks, path);
-  before.sink.answer = (batch) => (has(batch, '"bad"') ? { ...REJECTED, excerpt: 'no: key hunter22 is odd' } : OK);
+  const phases = { dnsMs: 1.5, connectMs: 2.5, tlsMs: null, firstByteMs: 5 };
+  before.sink.answer = (batch) =>
+    has(batch, '"bad"') ? { ...REJECTED, phases, excerpt: 'no: key hunter22 is odd' } : OK;
   before.configure(definition);
   await before.clock.advance(6_000);
   const request = { kind: 'deliveries', streamIds: [STREAM.id], limit: 10 } as const;
@@ -79,10 +81,12 @@ test('attempts are shown newest first; failures outlive a restart, and show no s
 
   const after = new Stage(chunks, path);
   after.configure(definition);
+  const stored = asked(after, 'deliveries', request).deliveries;
   assert.deepEqual(
-    asked(after, 'deliveries', request).deliveries.map(({ id }) => id),
-    [deliveries[0]!.id, deliveries[2]!.id],
+    stored,
+    [deliveries[0], deliveries[2]].map((one) => ({ ...one, startedAtMs: Math.round(one!.startedAtMs) })),
   );
+  assert.partialDeepStrictEqual(stored[0], { ...phases, errorCode: 'http_422' });
   await after.stop();
 });
 

@@ -74,6 +74,7 @@ test('a dead letter is seen with its payload and its attempts, and RETRY brings 
   assert.deepEqual((letter!['payload'] as { after: unknown }).after, { id: 1, note: 'x' });
   assert.deepEqual([letter!['op'], letter!['http_status'], letter!['reason']], ['insert', 500, 'HTTP 500']);
   const failed = (await rows(client, `SHOW CDC DELIVERIES FOR ${stream}`)).filter((row) => row['http_status'] === 500);
+  assert.ok(failed.every((row) => row['error_code'] === 'http_500' && Number(row['first_byte_ms']) >= 0));
   assert.ok(failed.length >= 2 && failed.every((row) => row['event_ids'] === letter!['event_id']));
 
   isBad.value = false;
@@ -140,6 +141,36 @@ test('a failing event is skipped, and its key goes on', async () => {
   const good = await waitFor('the next one', () => receiver.to('/skipped').find(({ body }) => body.op === 'update'));
   assert.equal(good.headers['x-cdc-gap'], event);
   await client.query('DROP CDC STREAM skipped_stream');
+});
+
+test('an event is skipped before it is sent, where PEEK names it', async () => {
+  receiver.answer = () => 204;
+  await client.query('CREATE TABLE unsent (id int PRIMARY KEY)');
+  await client.query(`CREATE CDC STREAM unsent_stream ON unsent TO WEBHOOK '${receiver.url}/unsent'`);
+  await client.query('ALTER CDC STREAM unsent_stream PAUSE');
+  await client.query('INSERT INTO unsent VALUES (1), (2), (3)');
+  const ids = await waitFor('the changes', async () => {
+    const peeked = await rows(client, 'PEEK CDC STREAM unsent_stream');
+    return peeked.length === 3 && peeked.map((row) => row['event_ids'] as string);
+  });
+  const skip = `ALTER CDC STREAM unsent_stream SKIP EVENT '${ids[1]}'`;
+  await client.query(skip);
+  assert.equal(await codeOf(client, skip), '42704');
+  const [letter] = await rows(client, 'SHOW CDC DEAD LETTERS FOR unsent_stream');
+  assert.deepEqual(
+    [letter!['id'], letter!['reason'], letter!['attempts'], letter!['first_failed_at']],
+    [ids[1], 'skipped by an operator', 0, null],
+  );
+  await client.query('ALTER CDC STREAM unsent_stream RESUME');
+  await waitFor('the others', () => receiver.to('/unsent').length === 2);
+  assert.deepEqual(
+    receiver
+      .to('/unsent')
+      .map(({ body }) => body.id)
+      .toSorted(),
+    [ids[0], ids[2]].toSorted(),
+  );
+  await client.query('DROP CDC STREAM unsent_stream');
 });
 
 test('TEST tells whether the endpoint takes a signed event, and what it says', async () => {

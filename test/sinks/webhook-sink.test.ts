@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import type { LookupFunction } from 'node:net';
 import { after, test } from 'node:test';
+import type { Outcome } from '../../src/sinks/sink.ts';
 import { SELF_SIGNED } from '../support/self-signed.ts';
+import { CERTIFICATES } from '../support/server-certificates.ts';
 import { type Fault, WebhookReceiver } from '../support/webhook-receiver.ts';
-import { BATCH, brief, send, sinkFor } from '../support/webhook-sinks.ts';
+import { BATCH, brief, send, sinkFor, withSecrets } from '../support/webhook-sinks.ts';
 
 // Whatever a receiver does, the outcome is a value, in time, and the next request is not affected.
 
@@ -18,7 +20,7 @@ test('the request is what the design says, header by header', async () => {
   const sink = sinkFor(at.url('/a/b?token=1'), {
     options: { headers: { 'X-Tenant': 'blue', Authorization: 'Bearer t' } },
   });
-  assert.deepEqual(await send(sink), { class: 'ok', status: 200, failed: [] });
+  assert.partialDeepStrictEqual(await send(sink), { class: 'ok', status: 200, failed: [] });
   const [request] = at.requests;
   assert.equal(request!.method, 'POST');
   assert.equal(request!.path, '/a/b?token=1');
@@ -104,7 +106,7 @@ test('Retry-After reaches the outcome', async () => {
 
 test('ids that a 2xx lists as failed reach the outcome', async () => {
   const at = await receiver({ kind: 'answer', status: 200, body: { failed: ['a', 'b'] } });
-  assert.deepEqual(await send(sinkFor(at.url())), { class: 'ok', status: 200, failed: ['a', 'b'] });
+  assert.partialDeepStrictEqual(await send(sinkFor(at.url())), { class: 'ok', status: 200, failed: ['a', 'b'] });
 });
 
 test('a connection that was closed while idle costs no attempt: the request is sent once more', async () => {
@@ -123,6 +125,28 @@ test('one connection serves requests one after the other', async () => {
   const sink = sinkFor(at.url());
   for (let i = 0; i < 20; i++) await send(sink);
   assert.equal(at.connectionsOpened, 1);
+});
+
+test('an outcome says what took how long: the parts of a connection where one was made, and the head of the answer', async () => {
+  const known = (outcome: Outcome): string =>
+    Object.entries(('phases' in outcome && outcome.phases) || {})
+      .flatMap(([name, ms]) => (typeof ms === 'number' && ms >= 0 ? [name] : []))
+      .join(' ');
+  const at = await WebhookReceiver.start();
+  after(() => at.stop());
+  const sink = sinkFor(at.url());
+  assert.equal(known(await send(sink)), 'connectMs firstByteMs');
+  assert.equal(known(await send(sink)), 'firstByteMs', 'the connection was there');
+  at.script({ kind: 'reset' }, { kind: 'reset' });
+  assert.equal(known(await send(sink)), 'connectMs', 'it was sent anew on another');
+  const secure = await WebhookReceiver.start(CERTIFICATES.localhost);
+  after(() => secure.stop());
+  const named = secure.url().replace('127.0.0.1', 'localhost');
+  const trusted = sinkFor(named, withSecrets({ tlsCa: CERTIFICATES.root }));
+  assert.equal(known(await send(trusted)), 'dnsMs connectMs tlsMs firstByteMs');
+  assert.equal(known(await send(sinkFor(named))), 'dnsMs connectMs', 'its certificate is refused');
+  const nowhere = sinkFor('http://localhost:1/');
+  assert.equal(known(await send(nowhere)), 'dnsMs');
 });
 
 test('a signal and close give up what is under way', async () => {

@@ -1,10 +1,25 @@
-import { isIP, type LookupFunction } from 'node:net';
+import { isIP, type LookupFunction, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { buildConnector } from 'undici';
 import type { AddressGuard } from '../address-guard.ts';
 import { guardedLookup } from '../guarded-lookup.ts';
 
-export type Connector = ReturnType<typeof buildConnector>;
+type Undici = ReturnType<typeof buildConnector>;
+
+/** Opens a connection. `times` is told of what it comes to, from its beginning on. */
+export type Connector = (
+  target: Parameters<Undici>[0],
+  callback: Parameters<Undici>[1],
+  times: ConnectionTimes,
+) => void;
+
+/** When the parts of making a connection ended, on a monotonic clock; null: that has not happened. */
+export interface ConnectionTimes {
+  startedMs: number | null;
+  resolvedMs: number | null;
+  connectedMs: number | null;
+  securedMs: number | null;
+}
 
 export interface ConnectorOptions {
   readonly guard: AddressGuard;
@@ -13,6 +28,7 @@ export interface ConnectorOptions {
   /** Authorities and certificate of one's own; null: the system's, and none. */
   readonly secureContext: SecureContext | null;
   readonly skipVerify: boolean;
+  readonly nowMs: () => number;
   readonly lookup?: LookupFunction;
 }
 
@@ -22,7 +38,7 @@ export interface ConnectorOptions {
  * All in front of and behind the one connector, so that http and https are alike (Node ignores `blockList` for TLS).
  */
 export function guardedConnector(options: ConnectorOptions): Connector {
-  const { guard, timeoutMs, secureContext, skipVerify, lookup } = options;
+  const { guard, timeoutMs, secureContext, skipVerify, lookup, nowMs } = options;
   const connect = buildConnector({
     allowH2: false,
     timeout: timeoutMs,
@@ -30,7 +46,8 @@ export function guardedConnector(options: ConnectorOptions): Connector {
     ...(secureContext === null ? {} : { secureContext }),
     lookup: guardedLookup(guard, lookup),
   });
-  return (target, callback) => {
+  return (target, callback, times) => {
+    times.startedMs = nowMs();
     if (isIP(target.hostname) !== 0) {
       try {
         guard.check(target.hostname, target.hostname);
@@ -39,7 +56,8 @@ export function guardedConnector(options: ConnectorOptions): Connector {
         return;
       }
     }
-    connect(target, (error, socket) => {
+    // It gives the socket back, which its type leaves out.
+    const opening = connect(target, (error, socket) => {
       if (error !== null) {
         callback(error, null);
         return;
@@ -52,6 +70,9 @@ export function guardedConnector(options: ConnectorOptions): Connector {
         return;
       }
       callback(null, socket);
-    });
+    }) as unknown as Socket;
+    opening.once('lookup', () => (times.resolvedMs = nowMs()));
+    opening.once('connect', () => (times.connectedMs = nowMs()));
+    opening.once('secureConnect', () => (times.securedMs = nowMs()));
   };
 }

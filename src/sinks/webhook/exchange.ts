@@ -12,6 +12,7 @@ export type ExchangeResult =
  * down.
  */
 export class Exchange implements Dispatcher.DispatchHandler {
+  readonly #nowMs: () => number;
   readonly #onResult: (result: ExchangeResult) => void;
   readonly #onEnd: () => void;
   #controller: Dispatcher.DispatchController | null = null;
@@ -19,14 +20,21 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #settled = false;
   #ended = false;
   #status = 0;
+  #headAtMs: number | null = null;
   #retryAfter: string | null = null;
   #encoding: string | null = null;
   #chunks: Buffer[] | null = null;
   #bytes = 0;
 
-  constructor(onResult: (result: ExchangeResult) => void, onEnd: () => void) {
+  constructor(nowMs: () => number, onResult: (result: ExchangeResult) => void, onEnd: () => void) {
+    this.#nowMs = nowMs;
     this.#onResult = onResult;
     this.#onEnd = onEnd;
+  }
+
+  /** When the head of the answer came; null: it has not. */
+  get headAtMs(): number | null {
+    return this.#headAtMs;
   }
 
   /** Gives the exchange up with `reason` as its error. */
@@ -48,6 +56,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   ): void {
     // 1xx only announces the answer.
     if (status < 200) return;
+    this.#headAtMs = this.#nowMs();
     this.#status = status;
     this.#retryAfter = first(headers['retry-after']);
     this.#encoding = first(headers['content-encoding']);

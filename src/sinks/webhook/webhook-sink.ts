@@ -2,13 +2,14 @@ import type { LookupFunction } from 'node:net';
 import { Client } from 'undici';
 import { assert } from '../../base/assert.ts';
 import { type Clock, DeadlineError } from '../../base/clock.ts';
+import { type AttemptPhases, NO_PHASES } from '../../model/delivery-control.ts';
 import { shownHeaders } from '../../model/header-rules.ts';
 import type { ResolvedSecrets } from '../../model/resolved-stream.ts';
 import type { StreamOptions } from '../../model/stream-options.ts';
 import type { HeaderPair, Outcome, Sink, SinkBatch } from '../sink.ts';
 import type { AddressGuard } from '../address-guard.ts';
 import { compress, type Compression } from './compression.ts';
-import { type Connector, guardedConnector } from './connector.ts';
+import { type ConnectionTimes, type Connector, guardedConnector } from './connector.ts';
 import { type Credentials, makeCredentials, type SecretOptions } from './credentials.ts';
 import { Exchange, type ExchangeResult } from './exchange.ts';
 import { answerOutcome, errorOutcome } from './outcome.ts';
@@ -54,13 +55,14 @@ export class WebhookSink implements Sink {
   readonly #connector: Connector;
   readonly #head: RequestHead;
   readonly #shownHead: RequestHead;
-  readonly #clients = new Set<Client>();
-  readonly #idle: Client[] = [];
+  readonly #connections = new Set<Connection>();
+  readonly #idle: Connection[] = [];
+  readonly #nowMs: () => number;
   readonly #underWay = new Set<(reason: Error) => void>();
   #closed = false;
 
   constructor(sinkOptions: WebhookSinkOptions) {
-    const { url: text, options, secrets, guard, lookup, userAgent } = sinkOptions;
+    const { url: text, options, secrets, guard, lookup, userAgent, clock } = sinkOptions;
     const { compression, connectTimeoutMs, tlsInsecureSkipVerify } = options;
     const url = new URL(text);
     const made = makeCredentials(options, secrets);
@@ -71,8 +73,10 @@ export class WebhookSink implements Sink {
     this.#compression = compression === 'none' || isForeign ? null : compression;
     this.#origin = url.origin;
     this.#paths = new RequestPaths(url);
+    this.#nowMs = () => clock.monotonicMs();
     this.#connector = guardedConnector({
       guard,
+      nowMs: this.#nowMs,
       timeoutMs: connectTimeoutMs,
       secureContext: credentials.secureContext,
       skipVerify: tlsInsecureSkipVerify,
@@ -99,15 +103,16 @@ export class WebhookSink implements Sink {
   async close(): Promise<void> {
     this.#closed = true;
     for (const abandon of this.#underWay) abandon(new CancelledError());
-    await Promise.all([...this.#clients].map((client) => client.destroy()));
-    this.#clients.clear();
+    await Promise.all([...this.#connections].map(({ client }) => client.destroy()));
+    this.#connections.clear();
   }
 
   #exchange(batch: SinkBatch, signal: AbortSignal, resolve: (outcome: Outcome) => void): void {
     const { clock, onRefused } = this.#options;
     const { requestTimeoutMs } = this.#options.options;
-    let exchange: Exchange | null = null;
+    let sending: Sending | null = null;
     let isFinished = false;
+    const startedMs = clock.monotonicMs();
     const finish = (outcome: Outcome): void => {
       if (isFinished) return;
       isFinished = true;
@@ -115,24 +120,27 @@ export class WebhookSink implements Sink {
       signal.removeEventListener('abort', onAbort);
       this.#underWay.delete(abandon);
       if ('code' in outcome && REFUSED_CODES.has(outcome.code)) onRefused?.();
-      resolve(outcome);
+      resolve(outcome.class === 'cancelled' ? outcome : { ...outcome, phases: phasesOf(startedMs, sending) });
     };
     const abandon = (reason: Error): void => {
-      if (exchange === null) finish(outcomeOf({ kind: 'error', error: reason, untouched: true }, clock.now()));
-      else exchange.abandon(reason);
+      if (sending === null) finish(outcomeOf({ kind: 'error', error: reason, untouched: true }, clock.now()));
+      else sending.exchange.abandon(reason);
     };
     const onAbort = (): void => abandon(new CancelledError());
     const stopTimer = clock.after(requestTimeoutMs, () => abandon(new DeadlineError(requestTimeoutMs)));
     signal.addEventListener('abort', onAbort, { once: true });
     this.#underWay.add(abandon);
     const headers = this.#head.headers(batch, clock.now());
-    const startedMs = clock.monotonicMs();
     const attempt = (body: Buffer, mayResend: boolean): void => {
-      exchange = this.#dispatch(batch.path, headers, body, (result) => {
+      const connection = this.#idle.pop() ?? this.#connect();
+      const onResult = (result: ExchangeResult): void => {
         const stale = isStale(result) && clock.monotonicMs() - startedMs < STALE_WITHIN_MS;
         if (mayResend && stale && !this.#closed) attempt(body, false);
         else finish(outcomeOf(result, clock.now()));
-      });
+      };
+      const exchange = new Exchange(this.#nowMs, onResult, () => this.#free(connection));
+      sending = { exchange, times: (connection.times = noTimes()) };
+      this.#dispatch(connection.client, batch.path, headers, body, exchange);
     };
     if (this.#compression === null) {
       attempt(batch.body, true);
@@ -144,9 +152,7 @@ export class WebhookSink implements Sink {
     });
   }
 
-  #dispatch(path: string, headers: string[], body: Buffer, onResult: (result: ExchangeResult) => void): Exchange {
-    const client = this.#idle.pop() ?? this.#connect();
-    const exchange = new Exchange(onResult, () => this.#free(client));
+  #dispatch(client: Client, path: string, headers: string[], body: Buffer, exchange: Exchange): void {
     try {
       const { method } = this.#options.options;
       client.dispatch({ path: this.#paths.path(path), method, headers, body }, exchange);
@@ -154,12 +160,11 @@ export class WebhookSink implements Sink {
       // A header that is no header, and the like: nothing was sent.
       exchange.onResponseError(null, error instanceof Error ? error : new Error(String(error)));
     }
-    return exchange;
   }
 
-  #connect(): Client {
+  #connect(): Connection {
     const client = new Client(this.#origin, {
-      connect: this.#connector,
+      connect: (target, callback) => this.#connector(target, callback, connection.times),
       allowH2: false,
       pipelining: 1,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -168,13 +173,43 @@ export class WebhookSink implements Sink {
       headersTimeout: 0,
       bodyTimeout: 0,
     });
-    this.#clients.add(client);
-    return client;
+    const connection: Connection = { client, times: noTimes() };
+    this.#connections.add(connection);
+    return connection;
   }
 
-  #free(client: Client): void {
-    if (!this.#closed) this.#idle.push(client);
+  #free(connection: Connection): void {
+    if (!this.#closed) this.#idle.push(connection);
   }
+}
+
+/** One connection at a time, which is opened when a request needs it. `times`: of the request that is or was under way. */
+interface Connection {
+  readonly client: Client;
+  times: ConnectionTimes;
+}
+
+/** A request under way, and what its connection has come to for it: nothing, where it was there. */
+interface Sending {
+  readonly exchange: Exchange;
+  readonly times: ConnectionTimes;
+}
+
+function noTimes(): ConnectionTimes {
+  return { startedMs: null, resolvedMs: null, connectedMs: null, securedMs: null };
+}
+
+function phasesOf(startedMs: number, sending: Sending | null): AttemptPhases {
+  if (sending === null) return NO_PHASES;
+  const { times, exchange } = sending;
+  const between = (from: number | null, to: number | null): number | null =>
+    from === null || to === null ? null : to - from;
+  return {
+    dnsMs: between(times.startedMs, times.resolvedMs),
+    connectMs: between(times.resolvedMs ?? times.startedMs, times.connectedMs),
+    tlsMs: between(times.connectedMs, times.securedMs),
+    firstByteMs: between(startedMs, exchange.headAtMs),
+  };
 }
 
 const NO_CREDENTIALS: Credentials = { header: null, signer: null, secureContext: null };
