@@ -68,7 +68,8 @@ export class Delivery implements Service {
   #state: 'idle' | 'running' | 'stopping' | 'stopped' = 'idle';
   #turnAsked = false;
   #saving: Cancel | null = null;
-  #saveFailed = false;
+  /** Why progress cannot be stored, which stops the sending; or null. */
+  #saveFailure: string | null = null;
   #fail: ((error: unknown) => void) | null = null;
   #drained: (() => void) | null = null;
 
@@ -129,7 +130,10 @@ export class Delivery implements Service {
   }
 
   status(): DeliveryStatus[] {
-    return [...this.#streams.values()].map((stream) => stream.status());
+    const statuses = [...this.#streams.values()].map((stream) => stream.status());
+    const failure = this.#saveFailure;
+    if (failure === null) return statuses;
+    return statuses.map((status) => ({ ...status, blockedReason: status.blockedReason ?? failure }));
   }
 
   /** What operators see and do. Nothing is asked of a stream that is not there. */
@@ -386,7 +390,7 @@ export class Delivery implements Service {
 
   /** Turns run once the event loop has handed out what came in, so that one turn takes many answers together. */
   #askTurn(): void {
-    if (this.#turnAsked || this.#state !== 'running' || this.#saveFailed || this.#queue.length === 0) return;
+    if (this.#turnAsked || this.#state !== 'running' || this.#saveFailure !== null || this.#queue.length === 0) return;
     this.#turnAsked = true;
     setImmediate(() => {
       this.#turnAsked = false;
@@ -399,15 +403,15 @@ export class Delivery implements Service {
   }
 
   #takeTurns(): void {
-    if (this.#state !== 'running' || this.#saveFailed) return;
+    if (this.#state !== 'running' || this.#saveFailure !== null) return;
     const { clock } = this.#parts;
     const untilMs = clock.monotonicMs() + TURN_MS;
     for (let stream = this.#queue.shift(); stream !== undefined; stream = this.#queue.shift()) {
       stream.queued = false;
       if (stream.turn()) this.#wake(stream);
-      if (this.#saveFailed || clock.monotonicMs() >= untilMs) break;
+      if (this.#saveFailure !== null || clock.monotonicMs() >= untilMs) break;
     }
-    if (this.#unsent.size > 0 && !this.#saveFailed) this.#trySend();
+    if (this.#unsent.size > 0 && this.#saveFailure === null) this.#trySend();
     this.#askTurn();
   }
 
@@ -448,11 +452,11 @@ export class Delivery implements Service {
   #trySave(): void {
     try {
       this.#save();
-      if (this.#saveFailed) {
+      if (this.#saveFailure !== null) {
         if (this.#unsent.size > 0) this.#sendUnsent();
         this.#parts.logger.info({}, 'delivery progress is stored again');
       }
-      this.#saveFailed = false;
+      this.#saveFailure = null;
       this.#askTurn();
     } catch (err) {
       this.#storeFailed(err);
@@ -460,7 +464,7 @@ export class Delivery implements Service {
   }
 
   #storeFailed(err: unknown): void {
-    this.#saveFailed = true;
+    this.#saveFailure = `delivery progress cannot be stored: ${err instanceof Error ? err.message : String(err)}`;
     this.#parts.logger.error({ err, retryInMs: SAVE_AGAIN_MS }, 'delivery progress cannot be stored');
     this.#saving?.();
     this.#saving = this.#parts.clock.after(SAVE_AGAIN_MS, () => {
@@ -513,6 +517,7 @@ function deadLetterRecord(streamId: string, letter: DeadLetter): DeadLetterRecor
     key: letter.key,
     reason: letter.reason,
     httpStatus: letter.lastStatus,
+    responseExcerpt: letter.lastExcerpt,
     attempts: letter.attempts,
     firstFailedAtMs: letter.firstAttemptMs,
     parkedAtMs: letter.diedAtMs,

@@ -1,4 +1,5 @@
 import type { DeadLetter, DeadLetterCounts, DeadLetters } from '../log/dead-letters.ts';
+import { withoutSecrets } from '../model/resolved-stream.ts';
 import type { Outcome } from '../sinks/sink.ts';
 import type { Batch } from './batch.ts';
 import type { DeliveryEvent } from './delivery-event.ts';
@@ -70,7 +71,7 @@ export class Graveyard {
   bury(
     batch: Batch<DeliveryEvent>,
     dead: readonly DeliveryEvent[],
-    why: { readonly reason: string; readonly status: number | null; readonly mayBlock: boolean },
+    why: CauseOfDeath & { readonly mayBlock: boolean },
     nowMs: number,
   ): void {
     for (const event of dead) {
@@ -83,6 +84,7 @@ export class Graveyard {
         reason: why.reason,
         attempts: batch.attempts,
         lastStatus: why.status,
+        lastExcerpt: why.excerpt,
         firstAttemptMs: batch.firstAttemptMs,
         diedAtMs: nowMs,
         blocksKey: why.mayBlock,
@@ -132,8 +134,16 @@ export class Graveyard {
 }
 
 /** What a dead letter says of the last outcome. */
-export function causeOfDeath(outcome: Outcome): { readonly reason: string; readonly status: number | null } {
-  return 'reason' in outcome
-    ? { reason: outcome.reason, status: outcome.status }
-    : { reason: 'listed as failed by the receiver', status: null };
+export interface CauseOfDeath {
+  readonly reason: string;
+  readonly status: number | null;
+  /** Without secrets. */
+  readonly excerpt: string | null;
+}
+
+/** `secrets`: what must not be kept, should the answer repeat it. */
+export function causeOfDeath(outcome: Outcome, secrets: () => readonly string[]): CauseOfDeath {
+  if (!('reason' in outcome)) return { reason: 'listed as failed by the receiver', status: null, excerpt: null };
+  const { reason, status, excerpt } = outcome;
+  return { reason, status, excerpt: excerpt === undefined ? null : withoutSecrets(excerpt, secrets()) };
 }

@@ -27,7 +27,7 @@ import { Parking, type ReadParked } from './parking.ts';
 import { StoredEvent } from './stored-event.ts';
 import { failedMembers } from './request-builder.ts';
 import { AttemptLog } from './attempt-log.ts';
-import { causeOfDeath, Graveyard } from './graveyard.ts';
+import { type CauseOfDeath, causeOfDeath, Graveyard } from './graveyard.ts';
 import { peekRequest } from './peek.ts';
 import { acknowledgedRanges } from './acknowledged-ranges.ts';
 import { ResumePoint } from './resume-point.ts';
@@ -45,7 +45,7 @@ const SEND_PER_TURN = 64;
 /** The wall clock may be set while a timer runs: it is asked again at least this often. */
 const MAX_TIMER_MS = 60_000;
 
-const SKIPPED = { reason: 'skipped by an operator', status: null };
+const SKIPPED: CauseOfDeath = { reason: 'skipped by an operator', status: null, excerpt: null };
 
 /** What streams share. */
 export interface StreamContext extends OutboxContext {
@@ -97,6 +97,8 @@ export class StreamDelivery implements ReaderTarget {
   #stopTimer: Cancel | null = null;
   #timerAtMs = Infinity;
   #removed = false;
+  /** Since when it runs; null while it does not. */
+  #startedAtMs: number | null = null;
   /** Who waits for events that are under way to be skipped. */
   #skips: { readonly event: DeliveryEvent; readonly resolve: (result: SkipResult) => void }[] = [];
   #storedNeed: number;
@@ -148,6 +150,7 @@ export class StreamDelivery implements ReaderTarget {
     this.#reader.countPartial();
     this.#storedNeed = this.#neededChunk();
     this.#noteProblem();
+    this.#noteRunning();
   }
 
   get definition(): ResolvedStream {
@@ -203,6 +206,7 @@ export class StreamDelivery implements ReaderTarget {
       this.#scheduler.resume(this.#context.clock.now());
       this.#context.dirty(this);
     }
+    this.#noteRunning();
     if (this.#running) this.#context.wake(this);
   }
 
@@ -338,6 +342,7 @@ export class StreamDelivery implements ReaderTarget {
     const { state, openedAtMs, nextProbeAtMs } = breaker.stored;
     return {
       streamId: this.#definition.id,
+      startedAtMs: this.#running ? this.#startedAtMs : null,
       pendingEvents: this.#pending,
       pendingBytes: this.#scheduler.bytes + this.#reader.unreadBytes,
       parkedEvents: this.#scheduler.parkedEvents,
@@ -400,7 +405,9 @@ export class StreamDelivery implements ReaderTarget {
 
   /** What waits is tried at once, with all of its retries before it. */
   restart(): void {
+    this.#noteRunning();
     this.#haltedReason = null;
+    this.#noteRunning();
     this.#reader.goOn();
     this.#scheduler.resume(this.#context.clock.now());
     this.#changed();
@@ -468,6 +475,10 @@ export class StreamDelivery implements ReaderTarget {
     return !this.#removed && this.#definition.desiredState === 'running' && this.#haltedReason === null;
   }
 
+  #noteRunning(): void {
+    this.#startedAtMs = this.#running ? (this.#startedAtMs ?? this.#context.clock.now()) : null;
+  }
+
   get #isIdle(): boolean {
     return this.#scheduler.window.pending === 0 && this.#reader.nextChunk === null;
   }
@@ -497,7 +508,7 @@ export class StreamDelivery implements ReaderTarget {
     const settlement = this.#scheduler.giveUp(batch, nowMs);
     this.#account();
     this.#statistics.fault(reason, nowMs);
-    this.#bury(batch, settlement.dead, { reason, status: null }, nowMs);
+    this.#bury(batch, settlement.dead, { reason, status: null, excerpt: null }, nowMs);
     this.#context.dirty(this);
   }
 
@@ -526,7 +537,10 @@ export class StreamDelivery implements ReaderTarget {
     if (this.#scheduler.breaker.state !== circuitBefore) this.#tellCircuit(circuitBefore);
     if (settlement.halted && this.#haltedReason === null) this.#halt(outcome);
     this.#graveyard.acknowledged(settlement.acknowledged);
-    if (settlement.dead.length > 0) this.#bury(batch, settlement.dead, causeOfDeath(outcome), nowMs);
+    if (settlement.dead.length > 0) {
+      const cause = causeOfDeath(outcome, () => secretTexts(this.#definition));
+      this.#bury(batch, settlement.dead, cause, nowMs);
+    }
     if (settlement.skipped.length > 0) this.#bury(batch, settlement.skipped, SKIPPED, nowMs, false);
     this.#tellSkips(settlement);
     this.#context.dirty(this);
@@ -536,7 +550,7 @@ export class StreamDelivery implements ReaderTarget {
   #bury(
     batch: Batch<DeliveryEvent>,
     dead: readonly DeliveryEvent[],
-    cause: ReturnType<typeof causeOfDeath>,
+    cause: CauseOfDeath,
     nowMs: number,
     mayBlock = this.#definition.options.onDeadLetter === 'block_key',
   ): void {

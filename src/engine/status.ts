@@ -10,6 +10,7 @@ export const STALLED_MS = 5_000;
 export function emptyDeliveryStatus(streamId: string): DeliveryStatus {
   return {
     streamId,
+    startedAtMs: null,
     eventsCaptured: 0,
     eventsDelivered: 0,
     eventsFailed: 0,

@@ -88,6 +88,7 @@ const DEAD_LETTERS: Table<DeadLetterRecord> = [
   ['first_failed_at', 'timestamptz', ({ subject }) => subject.firstFailedAtMs],
   ['parked_at', 'timestamptz', ({ subject }) => subject.parkedAtMs],
   ['payload', 'jsonb', ({ subject, isOpen }) => (isOpen ? subject.payload : null)],
+  ['response_excerpt', 'text', ({ subject, isOpen }) => (isOpen ? textOf(subject.responseExcerpt) : null)],
 ];
 
 const PEEKED: Table<PeekedRequest> = [

@@ -37,7 +37,7 @@ const DATABASE: Property = ['database', 'text', ({ definition }) => definition.d
 
 /** What SHOW CDC STREAM STATUS has besides, in its order. */
 const MORE_ROWS: readonly Property[] = [
-  ['started_at', 'timestamptz', () => null],
+  ['started_at', 'timestamptz', ({ delivery }) => delivery.startedAtMs],
   ['paused_at', 'timestamptz', ({ definition }) => definition.pausedAtMs],
   ['last_event_at', 'timestamptz', ({ delivery }) => delivery.lastEventAtMs],
   ['last_delivery_at', 'timestamptz', ({ delivery }) => delivery.lastDeliveryAtMs],

@@ -7,6 +7,8 @@ export interface DeadLetter extends StoredEventRow {
   readonly reason: string;
   readonly attempts: number;
   readonly lastStatus: number | null;
+  /** The beginning of the last answer, without secrets; null: there was none, or nothing in it. */
+  readonly lastExcerpt: string | null;
   readonly firstAttemptMs: number | null;
   readonly diedAtMs: number;
   /** Its key waits for what becomes of it. */
@@ -93,6 +95,7 @@ export class DeadLetters {
         letter.thin,
         0,
         letter.oldKey,
+        letter.lastExcerpt,
       );
     }
   }
@@ -107,6 +110,7 @@ interface Row extends EventColumns {
   readonly reason: string;
   readonly attempts: number;
   readonly last_status: number | null;
+  readonly last_excerpt: string | null;
   readonly first_attempt_at: number | null;
   readonly died_at: number;
   readonly blocks_key: number;
@@ -118,6 +122,7 @@ function letterOf(row: Row): DeadLetter {
     reason: row.reason,
     attempts: row.attempts,
     lastStatus: row.last_status,
+    lastExcerpt: row.last_excerpt,
     firstAttemptMs: row.first_attempt_at,
     diedAtMs: row.died_at,
     blocksKey: row.blocks_key === 1,
@@ -143,7 +148,7 @@ function prepare(db: Database.Database) {
       `DELETE FROM dead_letters WHERE stream_id = ? AND event_id = coalesce(?, event_id) AND retrying = 0
        RETURNING event_id`,
     ),
-    add: db.prepare(`INSERT OR REPLACE INTO dead_letters VALUES (${'?, '.repeat(23)}?)`),
+    add: db.prepare(`INSERT OR REPLACE INTO dead_letters VALUES (${'?, '.repeat(24)}?)`),
     end: db.prepare('DELETE FROM dead_letters WHERE stream_id = ? AND event_id = ? AND retrying = 1'),
   };
 }

@@ -138,7 +138,8 @@ const MIGRATIONS: readonly string[] = [
    ALTER TABLE attempts ADD COLUMN dns_ms REAL;
    ALTER TABLE attempts ADD COLUMN connect_ms REAL;
    ALTER TABLE attempts ADD COLUMN tls_ms REAL;
-   ALTER TABLE attempts ADD COLUMN first_byte_ms REAL;`,
+   ALTER TABLE attempts ADD COLUMN first_byte_ms REAL;
+   ALTER TABLE dead_letters ADD COLUMN last_excerpt TEXT;`,
 ];
 
 /** Brings the file to the newest version. Throws where it is of a later one. */

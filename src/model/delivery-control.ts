@@ -50,6 +50,8 @@ export interface DeadLetterRecord {
   readonly attempts: number;
   readonly firstFailedAtMs: number | null;
   readonly parkedAtMs: number;
+  /** The beginning of the last answer; the stream's secrets in it are `***`. */
+  readonly responseExcerpt: string | null;
   /** JSON. */
   readonly payload: string;
 }

@@ -37,6 +37,8 @@ export interface DeliveryMeasures {
 /** What delivery knows of one stream at one moment. Times in ms since 1970, counts since the stream was created. */
 export interface DeliveryStatus {
   readonly streamId: string;
+  /** Since when it sends: it was created, resumed, or walhook started; null while it does not. */
+  readonly startedAtMs: number | null;
   readonly eventsCaptured: number;
   readonly eventsDelivered: number;
   /** Attempts that failed. */
@@ -73,7 +75,10 @@ export interface DeliveryStatus {
   readonly blockedKeys: number;
   /** Why the stream stopped by itself (410, or retries that are exhausted), or null. */
   readonly haltedReason: string | null;
-  /** Why nothing can be sent now although the endpoint has done nothing: a secret that cannot be had. Or null. */
+  /**
+   * Why nothing can be sent now although the endpoint has done nothing: a secret that cannot be had, a disk that is full. Or
+   * null.
+   */
   readonly blockedReason: string | null;
   /** Of the last 1,000 attempts; null before the first. */
   readonly deliveryP50Ms: number | null;

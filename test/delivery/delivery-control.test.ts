@@ -94,16 +94,16 @@ for (const onDeadLetter of ['continue', 'block_key'] as const) {
   test(`RETRY sends a dead letter again with its id, as a replay, through its key's lane (${onDeadLetter})`, async () => {
     const chunks = someChanges();
     const path = join(temporaryFolder(), 'delivery.db');
-    const definition = streamDefinition({ options: { onDeadLetter } });
+    const definition = streamDefinition({ options: { onDeadLetter, headers: { 'X-Key': 'hunter22' } } });
     const on = new Stage(chunks, path);
-    on.sink.answer = (batch) => (has(batch, '"bad"') ? REJECTED : OK);
+    on.sink.answer = (batch) => (has(batch, '"bad"') ? { ...REJECTED, excerpt: 'no, hunter22' } : OK);
     on.configure(definition);
     await on.clock.advance(3_600_000);
     const [letter] = asked(on, 'dead-letters', { kind: 'dead-letters', streamIds: [STREAM.id], limit: 5 }).deadLetters;
     const id = on.sink.sent[0]!.requestId;
     assert.deepEqual(
-      [letter!.eventId, letter!.key, letter!.operation, letter!.reason],
-      [id, '{"id":1}', 'insert', 'HTTP 422'],
+      [letter!.eventId, letter!.key, letter!.operation, letter!.reason, letter!.responseExcerpt],
+      [id, '{"id":1}', 'insert', 'HTTP 422', 'no, ***'],
     );
     assert.equal(JSON.parse(letter!.payload).after.status, 'bad');
 

@@ -83,11 +83,15 @@ test('a paused stream keeps its position, sends nothing, and goes on from there'
   await on.clock.advance(100);
   on.configure(streamDefinition({ desiredState: 'paused' }));
   on.delivery.chunkAppended(second.header, second.data, second.relationMessages);
+  const startedAtMs = (): number | null => on.delivery.status()[0]!.startedAtMs;
+  assert.equal(startedAtMs(), null);
   await on.clock.advance(60_000);
   assert.equal(on.sink.sent.length, 2);
   assert.equal(on.delivery.status()[0]!.pendingEvents, 2);
+  const resumedAtMs = on.clock.now();
   on.configure(streamDefinition());
   await on.clock.advance(100);
+  assert.equal(startedAtMs(), resumedAtMs);
   assert.deepEqual(
     on.sink.events().map(({ after }) => after.id),
     [1, 2, 3, 4],
@@ -175,6 +179,7 @@ test('410 halts the stream with its reason and keeps the events; pause and resum
   await on.clock.advance(60_000);
   assert.equal(on.sink.sent.length, 1);
   assert.match(on.delivery.status()[0]!.haltedReason!, /HTTP 410/);
+  assert.equal(on.delivery.status()[0]!.startedAtMs, null);
   await on.stop();
 
   const again = new Stage(chunks.chunks, path);
@@ -345,9 +350,12 @@ test('a store that fails stops the sending until it works again', async () => {
   on.delivery.chunkAppended(second.header, second.data, second.relationMessages);
   await on.clock.advance(10_000);
   assert.equal(on.sink.sent.length, 3);
+  const [stopped] = on.delivery.status();
+  assert.equal(stopped!.blockedReason, 'delivery progress cannot be stored: database or disk is full');
   Reflect.deleteProperty(on.store, 'save');
   await on.clock.advance(2_000);
   assert.equal(on.sink.sent.length, 6);
+  assert.equal(on.delivery.status()[0]!.blockedReason, null);
   assert.equal(on.store.load(streamDefinition().id)!.progress.counters.eventsDelivered, 6);
   await on.stop();
 });

@@ -286,6 +286,7 @@ class FakeDeliveries implements DeliveryControl {
 
 const DELIVERY: DeliveryStatus = {
   streamId: '00000000-0000-4000-8000-000000000001',
+  startedAtMs: null,
   eventsCaptured: 9,
   eventsDelivered: 5,
   eventsFiltered: 0,

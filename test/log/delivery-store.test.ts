@@ -35,6 +35,7 @@ const LETTER: DeadLetter = {
   reason: 'HTTP 422',
   attempts: 5,
   lastStatus: 422,
+  lastExcerpt: 'no',
   firstAttemptMs: 1,
   diedAtMs: 2,
   blocksKey: true,
