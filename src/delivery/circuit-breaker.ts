@@ -98,6 +98,13 @@ export class CircuitBreaker {
     this.#calls.clear();
   }
 
+  /** The clock was set back by so much: what waits for a time waits for as much earlier a one. */
+  shift(backMs: number): void {
+    if (this.#openedAtMs !== null) this.#openedAtMs -= backMs;
+    if (this.#nextProbeAtMs !== null) this.#nextProbeAtMs -= backMs;
+    if (this.#closedAtMs !== null) this.#closedAtMs -= backMs;
+  }
+
   /** Requests will be others from now on (another secret, say): whether the endpoint takes them is asked at once. */
   probeNow(nowMs: number): void {
     if (this.#state === 'open') this.#nextProbeAtMs = nowMs;
@@ -165,7 +172,7 @@ export class CircuitBreaker {
   #slowStartMs(nowMs: number, inFlight: number): number {
     if (this.#closedAtMs === null) return 0;
     const steps = Math.floor((nowMs - this.#closedAtMs) / SLOW_START_STEP_MS);
-    // 2^14 is more than any stream may have in flight. A clock that was set back ends the slow start too.
+    // 2^14 is more than any stream may have in flight.
     if (steps >= 14 || steps < 0) this.#closedAtMs = null;
     else if (inFlight >= 2 ** steps) return this.#closedAtMs + (steps + 1) * SLOW_START_STEP_MS;
     return 0;

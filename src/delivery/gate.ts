@@ -23,9 +23,10 @@ export class Gate {
   readonly #bytes = new TokenBucket();
   #maxInFlight: number;
   #inFlight = 0;
-  #throttledUntilMs = 0;
+  #throttledUntilMs: number;
 
-  constructor(options: GateOptions, random: Random, circuit?: StoredCircuit) {
+  constructor(options: GateOptions, random: Random, circuit?: StoredCircuit, throttledUntilMs = 0) {
+    this.#throttledUntilMs = throttledUntilMs;
     this.#maxInFlight = options.maxInFlight;
     this.breaker = new CircuitBreaker(options.circuitBreaker, random, circuit);
     this.configure(options);
@@ -73,6 +74,22 @@ export class Gate {
   /** The receiver asks for time: nothing starts before `untilMs`. */
   throttle(untilMs: number): void {
     this.#throttledUntilMs = Math.max(this.#throttledUntilMs, untilMs);
+  }
+
+  /** Until when the receiver has asked for time; 0: it has not. */
+  get throttledUntilMs(): number {
+    return this.#throttledUntilMs;
+  }
+
+  /** What was asked for is forgotten: somebody knows better, or it is another receiver. */
+  unthrottle(): void {
+    this.#throttledUntilMs = 0;
+  }
+
+  /** The clock was set back by so much. */
+  shift(backMs: number): void {
+    this.#throttledUntilMs = Math.max(0, this.#throttledUntilMs - backMs);
+    this.breaker.shift(backMs);
   }
 
   /** Whether it is the endpoint that keeps events waiting, and not only their keys. */

@@ -79,6 +79,8 @@ export interface SchedulerState {
   /** The highest id ever stored for the stream. */
   readonly lastBatchId?: number | undefined;
   readonly circuit?: StoredCircuit | undefined;
+  /** Until when the receiver has asked for time. */
+  readonly throttledUntilMs?: number | undefined;
   readonly keyMarks?: readonly KeyMark[] | undefined;
   readonly limits?: WindowLimits | undefined;
 }
@@ -131,15 +133,17 @@ export class Scheduler<E extends SchedulerEvent> {
   /** The last probe that failed had failed before: the next ones are new events, if there are any. */
   #probesFresh = false;
   #halted = false;
+  /** Wall time as it was told last. */
+  #lastMs = -Infinity;
 
   constructor(options: SchedulerOptions, random: Random, state: SchedulerState = {}) {
-    const { lastBatchId = 0, circuit, keyMarks, limits = WINDOW_LIMITS } = state;
+    const { lastBatchId = 0, circuit, throttledUntilMs, keyMarks, limits = WINDOW_LIMITS } = state;
     this.#limits = limits;
     this.#room = Math.min(WINDOW_MIN_EVENTS, limits.events);
     this.#options = options;
     this.#random = random;
     this.#lastBatchId = lastBatchId;
-    this.#gate = new Gate(options, random, circuit);
+    this.#gate = new Gate(options, random, circuit, throttledUntilMs);
     this.#marks = new KeyMarks(keyMarks);
     this.#lanes = new Lanes(this.#marks);
   }
@@ -154,6 +158,17 @@ export class Scheduler<E extends SchedulerEvent> {
 
   get breaker(): CircuitBreaker {
     return this.#gate.breaker;
+  }
+
+  /** Until when the receiver has asked for time; 0: it has not. */
+  get throttledUntilMs(): number {
+    return this.#gate.throttledUntilMs;
+  }
+
+  /** Requests go to another receiver from now on: the circuit, and the time that was asked for, are the old one's. */
+  forgetReceiver(): void {
+    this.#gate.unthrottle();
+    this.breaker.reset();
   }
 
   get keyMarks(): KeyMarks {
@@ -345,6 +360,7 @@ export class Scheduler<E extends SchedulerEvent> {
    * sent before has `attempts > 0`: `fits` is not asked, its members stay.
    */
   next(nowMs: number, fits: (event: E) => boolean): Batch<E> | null {
+    this.#follow(nowMs);
     if (this.#halted || this.#gate.opensAtMs(nowMs) > nowMs) return null;
     const due = this.#waiting.peek();
     const isDue = due !== undefined && due.dueAtMs <= nowMs;
@@ -360,6 +376,7 @@ export class Scheduler<E extends SchedulerEvent> {
 
   /** The next time at which `next` may have something although no outcome comes and no event is added; null: never. */
   nextDueMs(nowMs: number): number | null {
+    this.#follow(nowMs);
     if (this.#halted) return null;
     const opensAtMs = this.#gate.opensAtMs(nowMs);
     const retryAtMs = Math.max(opensAtMs, this.#waiting.peek()?.dueAtMs ?? Infinity);
@@ -377,6 +394,7 @@ export class Scheduler<E extends SchedulerEvent> {
   settle(batch: Batch<E>, outcome: Outcome, nowMs: number, failedMembers: ReadonlySet<number> = NONE): Settlement<E> {
     assert(batch.state === 'in-flight', 'an outcome is of a batch in flight');
     this.#underWay.delete(batch);
+    this.#follow(nowMs);
     this.#gate.settle(outcome.class, batch.isProbe, nowMs);
     if (batch.isProbe && outcome.class !== 'ok') this.#probesFresh = batch.attempts > 0;
     if (outcome.class === 'cancelled') {
@@ -471,9 +489,10 @@ export class Scheduler<E extends SchedulerEvent> {
     return { waiting: waiting.slice(0, limit), next: this.#lanes.preview(limit * this.#options.batchMaxEvents) };
   }
 
-  /** Goes on after it has halted: what waits is due, and has all of its retries before it. */
+  /** Goes on as somebody has asked for: what waits is due, whatever it waits for, and has all of its retries before it. */
   resume(nowMs: number): void {
     this.#halted = false;
+    this.#gate.unthrottle();
     const waiting: Batch<E>[] = [];
     for (let batch = this.#waiting.pop(); batch !== undefined; batch = this.#waiting.pop()) waiting.push(batch);
     for (const batch of waiting) {
@@ -550,6 +569,23 @@ export class Scheduler<E extends SchedulerEvent> {
    */
   get #isFreshsTurn(): boolean {
     return this.breaker.state === 'closed' ? this.#retriedLast : this.#probesFresh;
+  }
+
+  /**
+   * A clock that is set back by a year must not have a retry wait for a year: what waits for a time waits for as much earlier a
+   * one. One that is set forward only makes waits shorter.
+   */
+  #follow(nowMs: number): void {
+    const backMs = this.#lastMs - nowMs;
+    this.#lastMs = nowMs;
+    if (!(backMs > 0)) return;
+    for (const batch of [...this.#waiting.values(), ...this.#underWay, ...this.#incomplete.keys()]) {
+      // All alike, so that the order of those that wait is the same.
+      batch.dueAtMs -= backMs;
+      if (batch.firstAttemptMs !== null) batch.firstAttemptMs -= backMs;
+      if (batch.state === 'waiting') this.#changed.add(batch);
+    }
+    this.#gate.shift(backMs);
   }
 
   /** Until when new events wait for a fuller batch. */

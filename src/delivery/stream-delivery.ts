@@ -22,7 +22,6 @@ import type { DeliveryEvent } from './delivery-event.ts';
 import type { ChangeEvent } from './change-event.ts';
 import type { ChunkFeed } from './chunk-feed.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-import { CLOSED_CIRCUIT } from './circuit-breaker.ts';
 import { Parking, type ReadParked } from './parking.ts';
 import { StoredEvent } from './stored-event.ts';
 import { failedMembers } from './request-builder.ts';
@@ -33,7 +32,7 @@ import { acknowledgedRanges } from './acknowledged-ranges.ts';
 import { ResumePoint } from './resume-point.ts';
 import { Scheduler, type Settlement, type WindowLimits } from './scheduler.ts';
 import { type Dispatch, Outbox, type OutboxContext } from './outbox.ts';
-import { later, originOf, schedulerOptions, storedRanges, storedRetry } from './stream-settings.ts';
+import { later, originOf, schedulerOptions, storedRanges, storedRetry, storedWaits } from './stream-settings.ts';
 import { type ReaderTarget, StreamReader } from './stream-reader.ts';
 import { TableShapes } from './table-shapes.ts';
 import { StreamStatistics } from './stream-statistics.ts';
@@ -119,9 +118,11 @@ export class StreamDelivery implements ReaderTarget {
     this.#replayUntil = loaded?.replayUntil ?? null;
     this.#statistics = new StreamStatistics(progress?.counters ?? null);
     this.#origin = originOf(definition);
+    const waits = loaded && storedWaits(loaded, this.#origin, definition.options, context.clock.now());
     this.#scheduler = new Scheduler(schedulerOptions(definition.options), context.random, {
       lastBatchId: progress?.lastBatchId,
-      circuit: progress?.circuitOrigin === this.#origin ? progress.circuit : CLOSED_CIRCUIT,
+      circuit: waits?.circuit,
+      throttledUntilMs: waits?.throttledUntilMs,
       keyMarks: loaded?.keyMarks,
       limits: context.limits,
     });
@@ -132,7 +133,7 @@ export class StreamDelivery implements ReaderTarget {
     });
     for (const key of loaded?.blockedKeys ?? []) this.#scheduler.block(key, key.eventId);
     if (this.#haltedReason !== null) this.#scheduler.halt();
-    const retries = (loaded?.retries ?? []).map((stored) => ({ stored, batch: this.#restore(stored) }));
+    const retries = (waits?.retries ?? []).map((stored) => ({ stored, batch: this.#restore(stored) }));
     this.#storedRanges = storedRanges(loaded);
     this.#staleBatches = loaded?.finishedBatches ?? [];
     this.#isKnown = loaded !== null;
@@ -197,7 +198,7 @@ export class StreamDelivery implements ReaderTarget {
     const resumed = before.desiredState === 'paused' && definition.desiredState === 'running';
     if (originOf(definition) !== this.#origin) {
       this.#origin = originOf(definition);
-      this.#scheduler.breaker.reset();
+      this.#scheduler.forgetReceiver();
       this.#context.dirty(this);
     }
     if (resumed && this.#haltedReason !== null) {
@@ -291,6 +292,7 @@ export class StreamDelivery implements ReaderTarget {
         haltedReason: this.#haltedReason,
         circuit: this.#scheduler.breaker.stored,
         circuitOrigin: this.#origin,
+        throttledUntilMs: this.#scheduler.throttledUntilMs,
         counters: this.#statistics.counters(this.#graveyard.kept),
       },
       retries,

@@ -1,12 +1,15 @@
 import { assert } from '../base/assert.ts';
-import type { LoadedProgress, PositionRange, StoredRetry } from '../log/delivery-store.ts';
+import type { LoadedProgress, PositionRange, StoredCircuit, StoredRetry } from '../log/delivery-store.ts';
 import { comparePositions, type Position } from '../model/change.ts';
 import type { ResolvedStream } from '../model/resolved-stream.ts';
 import type { StreamOptions } from '../model/stream-options.ts';
+import { MAX_RETRY_AFTER_MS } from '../sinks/sink.ts';
 import { acknowledgedRanges, rangesOf } from './acknowledged-ranges.ts';
 import type { Batch } from './batch.ts';
+import { CLOSED_CIRCUIT, MAX_OPEN_MS } from './circuit-breaker.ts';
 import type { DeliveryEvent } from './delivery-event.ts';
 import type { RequestShape } from './request-builder.ts';
+import { REJECTED_RETRY_MS } from './retry-policy.ts';
 import { Routes } from './routes.ts';
 import type { SchedulerOptions } from './scheduler.ts';
 
@@ -53,6 +56,36 @@ export function originOf({ destination }: ResolvedStream): string {
   if (destination.kind === 'kafka') return destination.brokers;
   assert(destination.kind === 'webhook', 'endpoints are resolved before');
   return new URL(destination.url).origin;
+}
+
+/** The longest that anything waits before it is tried again, by the stream's options. */
+function longestWaitMs({ maxBackoffMs }: StreamOptions): number {
+  return Math.max(maxBackoffMs * 1.2, MAX_RETRY_AFTER_MS, ...REJECTED_RETRY_MS, MAX_OPEN_MS * 1.2);
+}
+
+/**
+ * What an earlier life has stored of waits, `origin` being what it is of now. A time that nothing could wait for tells of a
+ * clock that was wrong.
+ */
+export function storedWaits(
+  { progress, retries }: Pick<LoadedProgress, 'progress' | 'retries'>,
+  origin: string,
+  options: StreamOptions,
+  nowMs: number,
+): { readonly circuit: StoredCircuit; readonly throttledUntilMs: number; readonly retries: readonly StoredRetry[] } {
+  const latestMs = nowMs + longestWaitMs(options);
+  const { circuit, throttledUntilMs } = progress;
+  const isSame = progress.circuitOrigin === origin;
+  const nextProbeAtMs = circuit.nextProbeAtMs === null ? null : Math.min(circuit.nextProbeAtMs, latestMs);
+  return {
+    circuit: isSame ? { ...circuit, nextProbeAtMs } : CLOSED_CIRCUIT,
+    throttledUntilMs: isSame ? Math.min(throttledUntilMs, latestMs) : 0,
+    retries: retries.map((retry) => ({
+      ...retry,
+      firstAttemptMs: Math.min(retry.firstAttemptMs, nowMs),
+      dueAtMs: Math.min(retry.dueAtMs, latestMs),
+    })),
+  };
 }
 
 /** What an earlier life has finished beyond its cursor, as far as it came to tell. */

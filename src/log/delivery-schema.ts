@@ -139,7 +139,8 @@ const MIGRATIONS: readonly string[] = [
    ALTER TABLE attempts ADD COLUMN connect_ms REAL;
    ALTER TABLE attempts ADD COLUMN tls_ms REAL;
    ALTER TABLE attempts ADD COLUMN first_byte_ms REAL;
-   ALTER TABLE dead_letters ADD COLUMN last_excerpt TEXT;`,
+   ALTER TABLE dead_letters ADD COLUMN last_excerpt TEXT;
+   ALTER TABLE streams ADD COLUMN throttled_until INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 /** Brings the file to the newest version. Throws where it is of a later one. */

@@ -62,7 +62,9 @@ export interface StoredProgress {
   readonly lastBatchId: number;
   readonly haltedReason: string | null;
   readonly circuit: StoredCircuit;
-  /** The endpoint's origin that the circuit is of. */
+  /** Until when the receiver has asked for time; 0: it has not. */
+  readonly throttledUntilMs: number;
+  /** The endpoint's origin that both are of. */
   readonly circuitOrigin: string | null;
   readonly counters: StreamCounters;
 }
@@ -295,6 +297,7 @@ export class DeliveryStore {
       circuit.nextProbeAtMs,
       circuit.failedProbes,
       counters.eventsDiscarded,
+      Math.round(progress.throttledUntilMs),
     );
     for (const id of endedRetries) this.#statements.endRetry.run(streamId, id);
     for (const retry of retries) this.#saveRetry(streamId, retry);
@@ -334,6 +337,7 @@ interface StreamRow {
   circuit_next_probe_at: number | null;
   circuit_failed_probes: number;
   events_discarded: number;
+  throttled_until: number;
 }
 
 interface RetryRow {
@@ -364,6 +368,7 @@ function progressOf(row: StreamRow, retries: readonly RetryRow[]): StoredProgres
     lastBatchId: retries.reduce((highest, { batch_id }) => Math.max(highest, batch_id), row.last_batch_id),
     haltedReason: row.halted_reason,
     circuitOrigin: row.circuit_origin,
+    throttledUntilMs: row.throttled_until,
     circuit: {
       state: row.circuit_state,
       openedAtMs: row.circuit_opened_at,
@@ -397,7 +402,7 @@ function prepare(db: Database.Database) {
     keyMarks: db.prepare('SELECT * FROM key_marks WHERE stream_id = ?'),
     saveKeyMark: db.prepare('INSERT OR REPLACE INTO key_marks VALUES (?, ?, ?, ?)'),
     endKeyMark: db.prepare('DELETE FROM key_marks WHERE stream_id = ? AND table_oid = ? AND lane = ?'),
-    save: db.prepare(`INSERT OR REPLACE INTO streams VALUES (${'?, '.repeat(22)}?)`),
+    save: db.prepare(`INSERT OR REPLACE INTO streams VALUES (${'?, '.repeat(23)}?)`),
     saveRetry: db.prepare(`INSERT OR REPLACE INTO retries VALUES (${'?, '.repeat(8)}0)`),
     finishRetry: db.prepare('UPDATE retries SET finished = 1 WHERE stream_id = ? AND batch_id = ?'),
     endRetry: db.prepare('DELETE FROM retries WHERE stream_id = ? AND batch_id = ?'),

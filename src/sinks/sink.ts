@@ -81,6 +81,9 @@ export interface FailureOutcome {
   readonly phases?: AttemptPhases;
 }
 
+/** The longest wait that a receiver may ask for. */
+export const MAX_RETRY_AFTER_MS = 3_600_000;
+
 export type FailureClass = FailureOutcome['class'];
 
 export type HeaderPair = readonly [name: string, value: string];

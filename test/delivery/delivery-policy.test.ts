@@ -62,6 +62,100 @@ test('another endpoint begins with a closed circuit', async () => {
   await on.stop();
 });
 
+/** A receiver that asks for half an hour at its first request. */
+async function throttled(path: string): Promise<{ chunks: ReturnType<typeof writer>['chunks']; atMs: number }> {
+  const chunks = writer();
+  insertRows(chunks, 1, 10);
+  chunks.cut();
+  const on = new Stage(chunks.chunks, path);
+  const busy = {
+    class: 'overloaded',
+    status: 429,
+    code: 'http_429',
+    reason: 'HTTP 429',
+    retryAfterMs: 1_800_000,
+  } as const;
+  on.sink.answer = () => busy;
+  on.configure(streamDefinition({ options: { maxInFlight: 1 } }));
+  await on.clock.advance(60_000);
+  assert.equal(on.sink.sent.length, 1);
+  await on.stop();
+  return { chunks: chunks.chunks, atMs: on.clock.now() };
+}
+
+test('the time that a receiver asks for is kept, also after a restart: nothing is sent to it before', async () => {
+  const path = join(temporaryFolder(), 'delivery.db');
+  const { chunks, atMs } = await throttled(path);
+  const on = new Stage(chunks, path);
+  on.clock.setWallTime(atMs);
+  on.configure(streamDefinition());
+  await on.clock.advance(1_700_000);
+  assert.equal(on.sink.sent.length, 0);
+  await on.clock.advance(100_000);
+  assert.equal(on.delivery.status()[0]!.pendingEvents, 0);
+  await on.stop();
+});
+
+for (const [what, act] of [
+  [
+    'another receiver has not asked for it',
+    (on: Stage) => on.configure(streamDefinition({ destination: { kind: 'webhook', url: 'http://127.0.0.1:10/' } })),
+  ],
+  [
+    'RESTART does not wait for it',
+    (on: Stage) => on.delivery.control({ kind: 'restart', streamId: streamDefinition().id }),
+  ],
+] as const) {
+  test(`the time that a receiver asks for: ${what}`, async () => {
+    const path = join(temporaryFolder(), 'delivery.db');
+    const { chunks, atMs } = await throttled(path);
+    const on = new Stage(chunks, path);
+    on.clock.setWallTime(atMs);
+    on.configure(streamDefinition());
+    await on.clock.advance(1_000);
+    assert.equal(on.sink.sent.length, 0);
+    act(on);
+    await on.clock.advance(1_000);
+    assert.ok(on.sink.sent.length >= 9, 'all but what waits for its own time');
+    await on.clock.advance(1_800_000);
+    assert.equal(on.delivery.status()[0]!.pendingEvents, 0);
+    await on.stop();
+  });
+}
+
+const YEAR_MS = 365 * 86_400_000;
+
+for (const [what, fail] of [
+  ['retries', DOWN],
+  ['what was asked for', { ...DOWN, class: 'overloaded', retryAfterMs: 60_000 }],
+] as const) {
+  for (const byMs of [-10 * YEAR_MS, 10 * YEAR_MS]) {
+    test(`a clock that is set ${byMs < 0 ? 'back' : 'forward'} by years makes ${what} wait no longer, also after a restart`, async () => {
+      const chunks = writer();
+      insertRows(chunks, 1, 10);
+      chunks.cut();
+      const path = join(temporaryFolder(), 'delivery.db');
+      const on = new Stage(chunks.chunks, path);
+      on.sink.answer = () => fail;
+      on.configure(streamDefinition({ options: { maxInFlight: 2 } }));
+      await on.clock.advance(30_000);
+      const sent = on.sink.sent.length;
+      on.clock.setWallTime(on.clock.now() + byMs);
+      await on.clock.advance(200_000);
+      assert.ok(on.sink.sent.length > sent, 'it goes on');
+      await on.stop();
+
+      const after = new Stage(chunks.chunks, path);
+      after.clock.setWallTime(on.clock.now() - byMs);
+      after.configure(streamDefinition({ options: { maxInFlight: 2 } }));
+      await after.clock.advance(3_700_000);
+      const [status] = after.delivery.status();
+      assert.deepEqual([status!.pendingEvents, status!.deadLetters, status!.eventsDelivered], [0, 0, 10]);
+      await after.stop();
+    });
+  }
+}
+
 test('an endpoint that is down for days dead-letters nothing; what fails for itself dies once others are taken', async () => {
   const chunks = writer();
   insertRows(chunks, 1, 20);

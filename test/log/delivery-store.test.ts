@@ -49,6 +49,7 @@ const CHANGE: ProgressChange = {
     lastBatchId: 7,
     haltedReason: 'HTTP 410',
     circuit: { state: 'open', openedAtMs: 5, nextProbeAtMs: 6, failedProbes: 2 },
+    throttledUntilMs: 1_767_607_999_999,
     circuitOrigin: 'http://127.0.0.1:9',
     counters: {
       eventsDelivered: 1,

@@ -314,6 +314,7 @@ export class SchedulerWorld {
     if (this.scheduler.halted) {
       this.scheduler.resume(this.nowMs);
       this.#dueAtMs.clear();
+      this.#throttledUntilMs = 0;
       return;
     }
     for (const index of this.#blocked.keys()) {

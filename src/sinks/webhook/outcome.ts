@@ -1,5 +1,5 @@
 import { brotliDecompressSync, constants, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
-import type { FailureClass, Outcome } from '../sink.ts';
+import { type FailureClass, MAX_RETRY_AFTER_MS, type Outcome } from '../sink.ts';
 import { connectionFailure, errorCode } from '../connection-failure.ts';
 
 /*
@@ -19,9 +19,6 @@ const REJECTED: ReadonlySet<number> = new Set([400, 409, 411, 412, 413, 415, 422
 const GONE = 410;
 const REQUEST_TIMEOUT = 408;
 const SERVICE_UNAVAILABLE = 503;
-
-/** The longest wait that a receiver may ask for. */
-export const MAX_RETRY_AFTER_MS = 3_600_000;
 
 /** At most this much of an answer is kept to be looked at. */
 export const MAX_EXCERPT_BYTES = 4 * 1024;
