@@ -38,7 +38,7 @@ export class EndpointTest {
     const { clock, random, egressAllow, userAgent } = this.#options;
     const [message] = resolveStreams([this.#definition(target)], this.#seenBy(target), clock.now());
     const stream = readStreamMessage(message!);
-    const { destination, options, secrets = {}, name, tables } = stream;
+    const { destination, options, secrets = {}, tables } = stream;
     const guard = new AddressGuard(parseEgressAllow(egressAllow));
     // Its HTTP client is some 10 MB, for what is seldom asked.
     const { createSink } = await import('../sinks/create-sink.ts');

@@ -163,13 +163,7 @@ test('an event is skipped before it is sent, where PEEK names it', async () => {
   );
   await client.query('ALTER CDC STREAM unsent_stream RESUME');
   await waitFor('the others', () => receiver.to('/unsent').length === 2);
-  assert.deepEqual(
-    receiver
-      .to('/unsent')
-      .map(({ body }) => body.id)
-      .toSorted(),
-    [ids[0], ids[2]].toSorted(),
-  );
+  assert.deepEqual(new Set(receiver.to('/unsent').map(({ body }) => body.id)), new Set([ids[0], ids[2]]));
   await client.query('DROP CDC STREAM unsent_stream');
 });
 

@@ -3,7 +3,8 @@ import type { LookupFunction, Socket } from 'node:net';
 import { after, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { CERTIFICATES } from '../support/server-certificates.ts';
-import { onRequests, startRawServer, writeForEver } from '../support/raw-server.ts';
+import { ENDLESS, GOOD_ANSWER, ODD } from '../support/bad-answers.ts';
+import { onRequests, startRawServer } from '../support/raw-server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { WebhookReceiver } from '../support/webhook-receiver.ts';
 import { BATCH, brief, send, sinkFor, withSecrets } from '../support/webhook-sinks.ts';
@@ -14,7 +15,7 @@ import { BATCH, brief, send, sinkFor, withSecrets } from '../support/webhook-sin
 const MB = 1024 * 1024;
 /** What all of a misbehaving answer may cost, with what the test itself needs. */
 const MEMORY_BYTES = 96 * MB;
-const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n';
+const OK = GOOD_ANSWER;
 
 /** How much the process grows at most while `run` runs. */
 async function growth(run: () => Promise<void>): Promise<number> {
@@ -29,87 +30,6 @@ async function growth(run: () => Promise<void>): Promise<number> {
   }
   return Math.max(most, process.memoryUsage.rss()) - before;
 }
-
-interface Case {
-  readonly name: string;
-  readonly answer: (socket: Socket) => void;
-  readonly expected: string;
-}
-
-const drip = (socket: Socket, text: string, everyMs: number): void => {
-  let at = 0;
-  const timer = setInterval(() => {
-    if (at < text.length && socket.writable) socket.write(text[at++]!);
-    else clearInterval(timer);
-  }, everyMs);
-};
-
-const after1 = (head: string, piece: string) => (socket: Socket) => {
-  socket.write(head);
-  writeForEver(socket, piece);
-};
-
-/** Those that never end by themselves: the deadline or a limit ends them, and memory stays as it is. */
-const ENDLESS: readonly Case[] = [
-  {
-    name: 'headers',
-    answer: after1('HTTP/1.1 200 OK\r\n', 'X-Header: aaaaaaaaaa\r\n'.repeat(1000)),
-    expected: 'transient invalid_answer',
-  },
-  {
-    name: 'one header',
-    answer: after1('HTTP/1.1 200 OK\r\nX: ', 'a'.repeat(65_536)),
-    expected: 'transient invalid_answer',
-  },
-  {
-    name: 'the name of a header',
-    answer: after1('HTTP/1.1 200 OK\r\n', 'a'.repeat(65_536)),
-    expected: 'transient invalid_answer',
-  },
-  { name: 'the status line', answer: after1('HTTP/1.1 200 ', 'a'.repeat(65_536)), expected: 'transient timeout' },
-  {
-    name: 'a body',
-    answer: after1(`HTTP/1.1 200 OK\r\nContent-Length: ${2 ** 40}\r\n\r\n`, 'a'.repeat(65_536)),
-    expected: 'ok',
-  },
-  {
-    name: 'a body of an error',
-    answer: after1('HTTP/1.1 500 No\r\n\r\n', 'a'.repeat(65_536)),
-    expected: 'transient http_500',
-  },
-  {
-    name: 'a chunk',
-    answer: after1('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffff\r\n', 'a'.repeat(65_536)),
-    expected: 'ok',
-  },
-  {
-    name: 'chunks of a byte',
-    answer: after1('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', '1\r\na\r\n'.repeat(10_000)),
-    expected: 'ok',
-  },
-  {
-    name: 'a chunk’s extension',
-    answer: after1('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;', 'a'.repeat(65_536)),
-    expected: 'transient timeout',
-  },
-  {
-    name: 'trailers',
-    answer: after1('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n', 'X: aaaaaaaaaaaa\r\n'.repeat(1000)),
-    expected: 'transient invalid_answer',
-  },
-  {
-    name: 'informational answers',
-    answer: after1('', 'HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n'.repeat(1000)),
-    expected: 'transient timeout',
-  },
-  { name: 'empty lines', answer: after1('', '\r\n'.repeat(10_000)), expected: 'transient timeout' },
-  {
-    name: 'a byte at a time',
-    answer: (socket) => drip(socket, `HTTP/1.1 200 OK\r\nX: ${'a'.repeat(100_000)}`, 10),
-    expected: 'transient timeout',
-  },
-  { name: 'silence', answer: () => undefined, expected: 'transient timeout' },
-];
 
 for (const { name, answer, expected } of ENDLESS) {
   test(`an answer that does not end, ${name}: ${expected}, and memory is flat`, async () => {
@@ -129,99 +49,6 @@ for (const { name, answer, expected } of ENDLESS) {
     await waitFor('the connection to be given up', () => server.sockets[0]!.destroyed);
   });
 }
-
-const ODD: readonly Case[] = [
-  {
-    name: 'an answer of HTTP/1.0 that ends with the connection',
-    answer: (socket) => socket.end('HTTP/1.0 200 OK\r\n\r\nfine'),
-    expected: 'ok',
-  },
-  {
-    name: 'a body that ends with the connection',
-    answer: (socket) => socket.end('HTTP/1.1 200 OK\r\n\r\nfine'),
-    expected: 'ok',
-  },
-  {
-    name: '100 Continue that nobody asked for',
-    answer: (socket) => socket.write(`HTTP/1.1 100 Continue\r\n\r\n${OK}`),
-    expected: 'transient connection_reset',
-  },
-  {
-    name: '103 Early Hints before the answer',
-    answer: (socket) => socket.write(`HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n${OK}`),
-    expected: 'ok',
-  },
-  { name: 'a byte at a time that does end', answer: (socket) => drip(socket, OK, 1), expected: 'ok' },
-  {
-    name: 'less body than it says',
-    answer: (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab'),
-    expected: 'transient connection_reset',
-  },
-  {
-    name: 'half of a chunk',
-    answer: (socket) => socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nab'),
-    expected: 'transient connection_reset',
-  },
-  { name: 'a closed connection', answer: (socket) => socket.end(), expected: 'transient connection_reset' },
-  { name: 'a reset connection', answer: (socket) => socket.resetAndDestroy(), expected: 'transient connection_reset' },
-  { name: 'half of a head', answer: (socket) => socket.end('HTTP/1.1 200 O'), expected: 'transient connection_reset' },
-  {
-    name: 'no HTTP',
-    answer: (socket) => socket.write('SSH-2.0-OpenSSH_9.6\r\n\r\n'),
-    expected: 'transient invalid_answer',
-  },
-  {
-    name: 'random bytes',
-    answer: (socket) => socket.write(Buffer.from(Array.from({ length: 999 }, (_, i) => (i * 97) % 256))),
-    expected: 'transient invalid_answer',
-  },
-  {
-    name: 'a head of 1 MB',
-    answer: (socket) => socket.write(`HTTP/1.1 200 OK\r\nX: ${'x'.repeat(MB)}\r\n\r\n`),
-    expected: 'transient invalid_answer',
-  },
-  {
-    name: 'two lengths',
-    answer: (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab'),
-    expected: 'transient invalid_answer',
-  },
-  {
-    name: 'a length that is none',
-    answer: (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n'),
-    expected: 'transient invalid_answer',
-  },
-  {
-    name: 'a length and chunks',
-    answer: (socket) =>
-      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'),
-    expected: 'transient invalid_answer',
-  },
-  {
-    name: 'a NUL in a header',
-    answer: (socket) => socket.write('HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n'),
-    expected: 'transient invalid_answer',
-  },
-  {
-    name: 'a status that is none',
-    answer: (socket) => socket.write('HTTP/1.1 OK\r\n\r\n'),
-    expected: 'transient invalid_answer',
-  },
-  {
-    name: 'a status of four digits',
-    answer: (socket) => socket.write('HTTP/1.1 2000 OK\r\n\r\n'),
-    expected: 'transient invalid_answer',
-  },
-  {
-    name: 'a protocol that nobody asked for',
-    answer: (socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'),
-    expected: 'transient connection_reset',
-  },
-  {
-    name: 'HTTP/2',
-    answer: (socket) => socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])),
-    expected: 'transient invalid_answer',
-  },
-];
 
 for (const { name, answer, expected } of ODD) {
   test(`${name}: ${expected}`, async () => {
