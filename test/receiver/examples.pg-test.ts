@@ -7,10 +7,13 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { after, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { readmeExample } from '../support/readme.ts';
 import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { WebhookReceiver } from '../support/webhook-receiver.ts';
 import { BATCH, brief, send, sinkFor, withSecrets } from '../support/webhook-sinks.ts';
+import { type SignedRequest, signedRequests } from './signed-requests.ts';
 
 // What README.md shows does what it says: it is taken from there and run, and gets what walhook's own sink sends.
 
@@ -104,6 +107,37 @@ test('Fastify', async () => {
   ].join('\n');
   assert.deepEqual(await outcomes(await start(program)), EXPECTED);
 });
+
+test('the verification in SQL, whatever the body was compressed with', async () => {
+  await client.query(readmeExample('verify.sql'));
+  const { input, expected } = await signedRequests();
+  const isSigned = async (line: string): Promise<boolean> => {
+    const { headers, body, secrets } = JSON.parse(line) as SignedRequest;
+    const bytes = Buffer.from(body, 'base64');
+    const unpacked = headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes;
+    const head = ['webhook-id', 'webhook-timestamp', 'webhook-signature'].map((name) => headers[name]);
+    const { rows } = await client.query<{ signed: boolean }>(
+      `SELECT bool_or(webhook_is_signed($1, $2, $3, $4, secret)) AS signed FROM unnest($5::text[]) AS secret`,
+      [unpacked, ...head, secrets],
+    );
+    return rows[0]!.signed;
+  };
+  for (const [at, line] of input.trimEnd().split('\n').entries()) {
+    assert.equal(await isSigned(line), expected[at] === 'ok', `request ${at}: ${expected[at]}`);
+  }
+  // A key that is longer than a block of the hash is hashed.
+  const long = 'k'.repeat(100);
+  const { headers } = (await requestSignedWith(long))!;
+  const request = { headers, body: BATCH.body.toString('base64'), secrets: [long] };
+  assert.equal(await isSigned(JSON.stringify(request)), true);
+});
+
+async function requestSignedWith(secret: string) {
+  const at = await WebhookReceiver.start();
+  after(() => at.stop());
+  await send(sinkFor(at.url(), withSecrets({ signingSecret: secret })));
+  return at.requests[0];
+}
 
 test('the inbox in SQL: an event is applied once', async () => {
   const statements = readmeExample('inbox.sql')
