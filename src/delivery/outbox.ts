@@ -167,7 +167,7 @@ export class Outbox {
   /** Fills and transforms the body where the stream wants it, and sends it. What cannot be transformed is rejected before that. */
   async #attempt(dispatch: Dispatch): Promise<Outcome> {
     const { batch, request: made, fault, madeFor } = dispatch;
-    if (fault !== null && !this.#cannotSend(madeFor)) return rejection('headers', fault);
+    if (fault !== null && !this.#cannotSend(madeFor)) return rejection('route', fault);
     const { signal } = this.#abort;
     const { id, transform, options } = this.#definition;
     const request = await this.#filled(batch, made);

@@ -54,7 +54,7 @@ export class RequestBuilder {
     return this.#count;
   }
 
-  /** Why no request can have the headers that the events are to have, or null. */
+  /** Why no request can have the path and the headers that the events are to have, or null. */
   get fault(): string | null {
     return this.#route?.fault ?? null;
   }

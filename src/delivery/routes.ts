@@ -13,26 +13,27 @@ export interface Route {
   readonly path: string;
   /** Those of `headers` that have placeholders, by their names as written; null where none has. */
   readonly headers: Readonly<Record<string, string>> | null;
-  /** Why no request can have such headers, or null. */
+  /** Why no request can have such a path or such headers, or null. */
   readonly fault: string | null;
   /** Equal for equal routes. */
   readonly key: string;
 }
+
+/** What every server takes of a URI: https://www.rfc-editor.org/rfc/rfc9110#section-4.1-5 */
+const MAX_PATH_BYTES = 8_000;
 
 const NOWHERE: Route = Object.freeze({ path: '', headers: null, fault: null, key: '' });
 
 /** Where the events of a stream go, by `path_template` and what in `headers` is the event's. */
 export class Routes {
   readonly #path: string;
-  readonly #headers: StreamDefinition['options']['headers'];
-  /** Those of them that have placeholders. */
+  /** Those of `headers` that have placeholders. */
   readonly #templates: readonly (readonly [name: string, value: string])[];
   readonly #names: { readonly database: string; readonly stream: string };
   readonly #kept = new Map<string, Route>();
 
   constructor({ name, database, options }: Pick<StreamDefinition, 'name' | 'database' | 'options'>) {
     this.#path = options.pathTemplate;
-    this.#headers = options.headers;
     this.#templates = Object.entries(options.headers).filter(([, value]) => hasPlaceholder(value));
     this.#names = { database, stream: name };
   }
@@ -53,14 +54,19 @@ export class Routes {
 
   #resolve(values: Parameters<typeof fillPlaceholders>[1]): Route {
     const path = fillPlaceholders(this.#path, values, segment);
-    if (this.#templates.length === 0) return { path, headers: null, fault: null, key: path };
-    const headers = Object.fromEntries(
-      this.#templates.map(([name, value]) => [name, fillPlaceholders(value, values, headerText)]),
+    const headers = this.#templates.map(
+      ([name, value]) => [name, fillPlaceholders(value, values, headerText)] as const,
     );
-    const bytes = headersBytes({ ...this.#headers, ...headers });
-    const fault = bytes > MAX_HEADERS_BYTES ? `the event's headers come to more than ${MAX_HEADERS_BYTES} bytes` : null;
-    return { path, headers, fault, key: JSON.stringify([path, ...Object.values(headers)]) };
+    const routed = headers.length === 0 ? null : Object.fromEntries(headers);
+    const key = routed === null ? path : JSON.stringify([path, ...headers]);
+    return { path, headers: routed, fault: faultOf(path, routed ?? {}), key };
   }
+}
+
+function faultOf(path: string, headers: StreamDefinition['options']['headers']): string | null {
+  if (path.length > MAX_PATH_BYTES) return `the event's path comes to more than ${MAX_PATH_BYTES} bytes`;
+  const isTooLong = headersBytes(headers) > MAX_HEADERS_BYTES;
+  return isTooLong ? `the event's headers come to more than ${MAX_HEADERS_BYTES} bytes` : null;
 }
 
 /** A name of dots alone would be a relative segment, and is to every reader of URLs even when it is encoded once. */

@@ -193,27 +193,26 @@ test('headers are the event’s, so that each attempt has those of the first, al
   }
 });
 
-test('headers that come to more than a receiver takes reject their events, and no others', async () => {
-  const long = `/${'{table}'.repeat(400)}`;
-  const on = stage(mixedLog());
-  const definition = streamDefinition({
-    tables: TABLES,
-    options: { batchMaxEvents: 100, headers: { 'X-Long': long } },
+for (const [what, options, reason] of [
+  ['headers', { headers: { 'X-Long': '{table}'.repeat(400) } }, "the event's headers come to more than 4096 bytes"],
+  ['a path', { pathTemplate: `/${'{table}'.repeat(400)}` }, "the event's path comes to more than 8000 bytes"],
+] as const) {
+  test(`${what} of more bytes than a receiver takes: its events are rejected, and no others`, async () => {
+    const on = stage(mixedLog());
+    const definition = streamDefinition({ tables: TABLES, options: { batchMaxEvents: 100, ...options } });
+    on.delivery.configure([definition]);
+    await on.clock.advance(1_000_000);
+    const sent = new Map<string, number>();
+    for (const { headers, path, events } of on.at.sink.sent) {
+      const route = headers?.['X-Long'] ?? path.slice(1);
+      sent.set(route, (sent.get(route) ?? 0) + events);
+    }
+    assert.deepEqual(Object.fromEntries(sent), { ['orders'.repeat(400)]: 5, ['x'.repeat(400)]: 1 });
+    const [letter, ...others] = on.store.deadLetters.list(definition.id, 10);
+    assert.deepEqual([letter!.reason, letter!.lastStatus, letter!.attempts, others], [reason, null, 5, []]);
+    await on.end();
   });
-  on.delivery.configure([definition]);
-  await on.clock.advance(1_000_000);
-  const sent = new Map<string, number>();
-  for (const { headers, events } of on.at.sink.sent) {
-    sent.set(headers!['X-Long']!, (sent.get(headers!['X-Long']!) ?? 0) + events);
-  }
-  assert.deepEqual(Object.fromEntries(sent), { [`/${'orders'.repeat(400)}`]: 5, [`/${'x'.repeat(400)}`]: 1 });
-  const [letter, ...others] = on.store.deadLetters.list(definition.id, 10);
-  assert.deepEqual(
-    [letter!.reason, letter!.lastStatus, letter!.attempts, others],
-    ["the event's headers come to more than 4096 bytes", null, 5, []],
-  );
-  await on.end();
-});
+}
 
 test('a change of headers while a batch waits to be stored or sent is in its first request', async () => {
   const on = stage(mixedLog());
