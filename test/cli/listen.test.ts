@@ -136,7 +136,7 @@ test('all well is exit code 0; a batch of which some fail is acknowledged in par
   assert.equal(well.lines.at(-1), '1 requests, 1 events, 0 of them taken before, 0 requests refused');
   const partly = await listen('--output', 'line', '--reject-key', '7', '--reject-status', '200', '--count', '1');
   const batch = { ...BATCH, body: body(...EVENTS) };
-  assert.deepEqual(await send(sinkFor(partly.url), batch), { class: 'ok', status: 200, failed: ['b'] });
+  assert.partialDeepStrictEqual(await send(sinkFor(partly.url), batch), { class: 'ok', status: 200, failed: ['b'] });
   assert.equal(await exitOf(partly), 1);
   assert.equal(partly.lines[1], '#1 POST /hook: 2 events, attempt 3 → 200 (rejected: public.users delete)');
 });
