@@ -66,3 +66,9 @@ export function send(sink: WebhookSink, batch: SinkBatch = BATCH): Promise<Outco
 export function brief(outcome: Outcome): string {
   return outcome.class === 'ok' || outcome.class === 'cancelled' ? outcome.class : `${outcome.class} ${outcome.code}`;
 }
+
+/** What came of it, without what took how long. */
+export function untimed(outcome: Outcome): Outcome {
+  const { phases: _, ...rest } = { phases: undefined, ...outcome };
+  return rest;
+}
