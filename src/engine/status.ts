@@ -126,11 +126,25 @@ function nameStatus(
     statusReason: capture.slotWalStatus === 'unreserved' ? UNRESERVED : null,
   };
   if (delivery.pendingEvents === 0) return running;
+  if (failedSinceDelivery(delivery)) return { status: 'retrying', statusReason: delivery.lastError };
   const lastProgressMs = Math.max(delivery.lastDeliveryAtMs ?? 0, delivery.oldestPendingCommitMs ?? 0);
-  if (nowMs - lastProgressMs < STALLED_MS && !failedSinceDelivery(delivery)) {
-    return running;
+  if (nowMs - lastProgressMs < STALLED_MS) return running;
+  return { status: 'retrying', statusReason: whyStalled(definition, delivery) };
+}
+
+/** What events wait for although nothing has failed. */
+function whyStalled(
+  { options }: StreamDefinition,
+  { inFlight, blockedKeys, nextRetryAtMs, lastError }: DeliveryStatus,
+): string {
+  if (inFlight > 0) return 'the endpoint has not answered yet';
+  if (nextRetryAtMs !== null && lastError !== null) return lastError;
+  if (blockedKeys > 0) return `keys that wait for what becomes of their dead letters (on_dead_letter): ${blockedKeys}`;
+  if (options.batchMaxDelayMs > STALLED_MS) return 'a fuller batch is waited for (batch_max_delay)';
+  if (options.maxRequestsPerSecond > 0 || options.maxBytesPerSecond > 0) {
+    return 'the stream sends no more in this time (max_requests_per_second, max_bytes_per_second)';
   }
-  return { status: 'retrying', statusReason: delivery.lastError ?? 'the endpoint has not answered yet' };
+  return 'nothing has been sent yet';
 }
 
 function heldReason(gap: Gap): string {

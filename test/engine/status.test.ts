@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { IDLE_CAPTURE, STALLED_MS, emptyDeliveryStatus, reportStream } from '../../src/engine/status.ts';
+import { DEFAULT_STREAM_OPTIONS } from '../../src/model/stream-options.ts';
 import type { CaptureStatus, DeliveryStatus } from '../../src/model/status.ts';
 import { exampleStream } from '../support/example-stream.ts';
 
@@ -93,6 +94,31 @@ for (const [what, delivery, capture, desiredState, status, reason] of cases) {
       NOW,
     );
     assert.deepEqual([report.status, report.statusReason], [status, reason]);
+  });
+}
+
+const OLD = { pendingEvents: 3, oldestPendingCommitMs: NOW - STALLED_MS, lastDeliveryAtMs: NOW - STALLED_MS };
+/** Of a failure that a later success has made good. */
+const MADE_GOOD = { lastError: 'HTTP 500', lastErrorAtMs: NOW - 60_000 };
+
+for (const [what, delivery, options, reason] of [
+  ['the endpoint', { inFlight: 1 }, {}, 'the endpoint has not answered yet'],
+  ['a retry', { nextRetryAtMs: NOW + 1 }, {}, 'HTTP 500'],
+  ['an operator', { blockedKeys: 2 }, {}, 'keys that wait for what becomes of their dead letters (on_dead_letter): 2'],
+  ['a fuller batch', {}, { batchMaxDelayMs: 60_000 }, 'a fuller batch is waited for (batch_max_delay)'],
+  [
+    'the rate',
+    {},
+    { maxBytesPerSecond: 1 },
+    'the stream sends no more in this time (max_requests_per_second, max_bytes_per_second)',
+  ],
+  ['its turn', {}, {}, 'nothing has been sent yet'],
+] as const) {
+  test(`what waits for ${what} is said to, and not that the endpoint fails`, () => {
+    const definition = exampleStream({ options: { ...DEFAULT_STREAM_OPTIONS, ...options } });
+    const status = { ...emptyDeliveryStatus(definition.id), ...OLD, ...MADE_GOOD, ...delivery };
+    const report = reportStream(definition, status, streaming, NOW);
+    assert.deepEqual([report.status, report.statusReason], ['retrying', reason]);
   });
 }
 
