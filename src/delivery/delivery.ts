@@ -51,6 +51,10 @@ export interface DeliveryParts {
   readonly limits?: WindowLimits;
 }
 
+type SkipRequest = Extract<DeliveryRequest, { kind: 'skip-event' }>;
+/** What is answered at once. */
+type ControlRequest = Exclude<DeliveryRequest, SkipRequest>;
+
 /**
  * All streams of one log. Streams take turns on one thread; what they acknowledge is stored in one transaction for all. An
  * event is sent again after a crash unless its acknowledgement was stored; one that was is never sent again.
@@ -137,7 +141,7 @@ export class Delivery implements Service {
   }
 
   /** What operators see and do. Nothing is asked of a stream that is not there. */
-  control(request: Exclude<DeliveryRequest, { kind: 'skip-event' }>): DeliveryAnswer {
+  control(request: ControlRequest): DeliveryAnswer {
     return this.#said(() => {
       // What is shown and changed on disk is complete.
       if (request.kind !== 'peek' && request.kind !== 'deliveries') this.#save();
@@ -146,7 +150,7 @@ export class Delivery implements Service {
   }
 
   /** Of an event that is under way it is answered when its answer has come. What was done is durable then. */
-  async skip({ streamId, id }: Extract<DeliveryRequest, { kind: 'skip-event' }>): Promise<DeliveryAnswer> {
+  async skip({ streamId, id }: SkipRequest): Promise<DeliveryAnswer> {
     const told = (result: SkipResult): DeliveryAnswer =>
       this.#said(() => {
         this.#save();
@@ -166,7 +170,7 @@ export class Delivery implements Service {
     }
   }
 
-  #answer(request: Exclude<DeliveryRequest, { kind: 'skip-event' }>): DeliveryAnswer {
+  #answer(request: ControlRequest): DeliveryAnswer {
     switch (request.kind) {
       case 'deliveries': {
         const found = this.#those(request.streamIds).flatMap((stream) => stream.deliveries(request.limit));
@@ -183,13 +187,14 @@ export class Delivery implements Service {
         return { kind: 'peek', requests: this.#streams.get(request.streamId)?.peek(request.limit) ?? [] };
       case 'retry-dead-letters':
       case 'discard-dead-letters':
+      case 'keep-event':
       case 'restart':
       case 'reset-circuit':
         return { kind: 'count', count: this.#act(request) };
     }
   }
 
-  #act(request: Exclude<DeliveryRequest, { kind: 'deliveries' | 'dead-letters' | 'peek' | 'skip-event' }>): number {
+  #act(request: Exclude<ControlRequest, { kind: 'deliveries' | 'dead-letters' | 'peek' }>): number {
     const stream = this.#streams.get(request.streamId);
     if (stream === undefined) return 0;
     switch (request.kind) {
@@ -197,6 +202,8 @@ export class Delivery implements Service {
         return stream.settleDeadLetters('retry', request.id);
       case 'discard-dead-letters':
         return stream.settleDeadLetters('discard', request.id);
+      case 'keep-event':
+        return stream.keepEvent(request.id);
       case 'restart':
         stream.restart();
         return 1;

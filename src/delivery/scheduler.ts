@@ -447,6 +447,11 @@ export class Scheduler<E extends SchedulerEvent> {
     return { batch, event: entry.event };
   }
 
+  /** An event under way is not to be given up after all. */
+  keep({ batch, event }: { readonly batch: Batch<E>; readonly event: E }): void {
+    for (const entry of batch.skipped ?? []) if (entry.event === event) batch.skipped?.delete(entry);
+  }
+
   /**
    * Takes an event out of its batch, dead. Where the batch has more of its key, all that is behind it goes anew: only the
    * first event of a batch can tell of a dead one.

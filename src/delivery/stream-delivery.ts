@@ -99,7 +99,12 @@ export class StreamDelivery implements ReaderTarget {
   /** Since when it runs; null while it does not. */
   #startedAtMs: number | null = null;
   /** Who waits for events that are under way to be skipped. */
-  #skips: { readonly event: DeliveryEvent; readonly resolve: (result: SkipResult) => void }[] = [];
+  #skips: {
+    readonly id: string;
+    readonly batch: Batch<DeliveryEvent>;
+    readonly event: DeliveryEvent;
+    readonly resolve: (result: SkipResult) => void;
+  }[] = [];
   #storedNeed: number;
   #savedTail = 0;
   /** Wall time at the beginning of the turn. */
@@ -387,12 +392,23 @@ export class StreamDelivery implements ReaderTarget {
     if (skipped === null) return 'unknown';
     const { batch, event } = skipped;
     if (batch.state === 'in-flight') {
-      return new Promise((resolve) => this.#skips.push({ event, resolve }));
+      return new Promise((resolve) => this.#skips.push({ id, batch, event, resolve }));
     }
     this.#bury(batch, [event], SKIPPED, this.#context.clock.now(), false);
     this.#account();
     this.#changed();
     return 'skipped';
+  }
+
+  /** Takes back that an event under way is to be skipped; returns how many waited for that. */
+  keepEvent(id: string): number {
+    const [kept, others] = [this.#skips.filter((one) => one.id === id), this.#skips.filter((one) => one.id !== id)];
+    this.#skips = others;
+    for (const one of kept) {
+      this.#scheduler.keep(one);
+      one.resolve('kept');
+    }
+    return kept.length;
   }
 
   /** Tells those who wait for what became of an event. */

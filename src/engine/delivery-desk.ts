@@ -69,9 +69,16 @@ export class DeliveryDesk implements DeliveryControl {
     return this.#done(stream, id, count, actor, 'discard dead letters');
   }
 
-  async skipEvent(stream: string, id: string, actor: string): Promise<void> {
+  async skipEvent(stream: string, id: string, actor: string, signal: AbortSignal): Promise<void> {
     const { id: streamId, database } = this.#must(stream);
-    const answer = await this.#ask('skipped', database, { kind: 'skip-event', streamId, id });
+    // What the answer is decides: it may have been skipped by the time that this arrives.
+    const keep = (): void =>
+      void this.#ask('count', database, { kind: 'keep-event', streamId, id }).catch(() => undefined);
+    signal.addEventListener('abort', keep, { once: true });
+    const answer = await this.#ask('skipped', database, { kind: 'skip-event', streamId, id }).finally(() =>
+      signal.removeEventListener('abort', keep),
+    );
+    if (answer?.result === 'kept') throw new PgError('query_canceled', 'canceling statement due to user request');
     if (answer?.result === 'acknowledged') {
       const message = `event "${id}" of CDC stream "${stream}" was acknowledged before it could be skipped`;
       throw new PgError('object_not_in_prerequisite_state', message);

@@ -160,9 +160,9 @@ export async function executeDeliveryAction(
   name: string,
   action: StreamActionCommand,
   role: string,
-  { control: { delivery } }: CommandContext,
+  { control: { delivery }, signal }: CommandContext,
 ): Promise<void> {
-  if (action.kind === 'skip-event') await delivery.skipEvent(name, action.id, role);
+  if (action.kind === 'skip-event') await delivery.skipEvent(name, action.id, role, signal);
   else if (action.kind === 'restart') await delivery.restart(name, role);
   else if (action.kind === 'reset-circuit') await delivery.resetCircuit(name, role);
 }

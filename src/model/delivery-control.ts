@@ -104,11 +104,16 @@ export type DeliveryRequest =
       readonly id: string | null;
     }
   | { readonly kind: 'skip-event'; readonly streamId: string; readonly id: string }
+  /** Takes back that one is to be skipped; who waits for that is told. */
+  | { readonly kind: 'keep-event'; readonly streamId: string; readonly id: string }
   | { readonly kind: 'restart' | 'reset-circuit'; readonly streamId: string }
   | { readonly kind: 'peek'; readonly streamId: string; readonly limit: number };
 
-/** What became of an event that was to be skipped: `acknowledged` before it could be; `unknown`: no such event is to be sent now. */
-export type SkipResult = 'skipped' | 'acknowledged' | 'unknown';
+/**
+ * What became of an event that was to be skipped: `acknowledged` before it could be; `kept`, as that was taken back;
+ * `unknown`: no such event is to be sent now.
+ */
+export type SkipResult = 'skipped' | 'acknowledged' | 'kept' | 'unknown';
 
 /** `count`: how many it was done to; 0 where there was none. */
 export type DeliveryAnswer =
@@ -136,9 +141,9 @@ export interface DeliveryControl {
   discardDeadLetters(stream: string, id: string | null, actor: string): Promise<number>;
   /**
    * Gives up an event that waits to be tried again or could be sent now: it becomes a dead letter. So does one that is being
-   * sent, with its answer, unless that acknowledges it: 55000.
+   * sent, with its answer, unless that acknowledges it: 55000. `signal` ends the wait for that, and the event is kept.
    */
-  skipEvent(stream: string, id: string, actor: string): Promise<void>;
+  skipEvent(stream: string, id: string, actor: string, signal: AbortSignal): Promise<void>;
   /** What waits is tried at once, with all of its retries before it; a stream that stopped by itself goes on. */
   restart(stream: string, actor: string): Promise<void>;
   resetCircuit(stream: string, actor: string): Promise<void>;

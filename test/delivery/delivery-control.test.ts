@@ -367,6 +367,25 @@ test('SKIP EVENT of one that was never sent: of a stream that is paused, and of 
   await on.stop();
 });
 
+test('SKIP EVENT that is taken back while it waits leaves the event where it is', async () => {
+  const on = stage(someChanges());
+  const { answer, give } = held();
+  on.sink.answer = (batch) => (has(batch, '"bad"') ? answer : OK);
+  on.configure(STREAM);
+  await on.clock.advance(100);
+  const id = on.sink.sent[0]!.requestId;
+  const skipping = skip(on, id);
+  assert.equal(count(on, { kind: 'keep-event', streamId: STREAM.id, id }), 1);
+  assert.equal(count(on, { kind: 'keep-event', streamId: STREAM.id, id }), 0);
+  assert.equal(await skipping, 'kept');
+  on.sink.answer = () => OK;
+  give(DOWN);
+  await on.clock.advance(5_000);
+  const [status] = on.delivery.status();
+  assert.deepEqual([status!.deadLetters, status!.pendingEvents, status!.eventsDelivered], [0, 0, 4]);
+  await on.stop();
+});
+
 test('SKIP EVENT is told when its stream ends meanwhile', async () => {
   const on = stage(someChanges());
   on.sink.answer = () => new Promise(() => undefined);

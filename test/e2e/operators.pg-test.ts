@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import pg from 'pg';
+import { encodeCancelRequest } from '../../src/wire/startup.ts';
 import { startReceiver } from '../support/json-receiver.ts';
 import { startPostgres, temporaryFolder } from '../support/test-database.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -45,6 +48,18 @@ async function codeOf(on: pg.Client, text: string): Promise<string | undefined> 
     () => undefined,
     (error: pg.DatabaseError) => error.code,
   );
+}
+
+/** As psql's Ctrl-C. */
+async function cancel(on: pg.Client): Promise<void> {
+  const { processID, secretKey } = on as unknown as { processID: number; secretKey: number };
+  const key = Buffer.alloc(8);
+  key.writeInt32BE(processID, 0);
+  key.writeInt32BE(secretKey, 4);
+  const { hostname, port } = new URL(walhook.sqlUrl());
+  const socket = connectTcp(Number(port), hostname);
+  socket.write(encodeCancelRequest(key));
+  await once(socket.resume(), 'close');
 }
 
 /** A stream whose events of key 1 fail while `isBad`. */
@@ -165,6 +180,25 @@ test('an event is skipped before it is sent, where PEEK names it', async () => {
   await waitFor('the others', () => receiver.to('/unsent').length === 2);
   assert.deepEqual(new Set(receiver.to('/unsent').map(({ body }) => body.id)), new Set([ids[0], ids[2]]));
   await client.query('DROP CDC STREAM unsent_stream');
+});
+
+test('SKIP EVENT of one that is being sent waits for its answer, unless it is cancelled', async () => {
+  let answer: 'hang' | number = 'hang';
+  receiver.answer = () => answer;
+  await client.query('CREATE TABLE hanging (id int PRIMARY KEY)');
+  await client.query(`CREATE CDC STREAM hanging_stream ON hanging TO WEBHOOK '${receiver.url}/hanging'`);
+  await client.query('INSERT INTO hanging VALUES (1)');
+  const request = await waitFor('the request', () => receiver.to('/hanging')[0]);
+  const skip = `ALTER CDC STREAM hanging_stream SKIP EVENT '${request.body.id as string}'`;
+  const skipping = codeOf(client, skip);
+  const cancelled = await waitFor('the cancel request to find it under way', async () => {
+    await cancel(client);
+    return Promise.race([skipping, Promise.resolve(null)]);
+  });
+  assert.equal(cancelled, '57014');
+  assert.equal((await rows(client, 'SHOW CDC DEAD LETTERS FOR hanging_stream')).length, 0);
+  answer = 204;
+  await client.query('DROP CDC STREAM hanging_stream');
 });
 
 test('TEST tells whether the endpoint takes a signed event, and what it says', async () => {
