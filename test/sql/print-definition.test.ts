@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { decodeDefinition, encodeDefinition } from '../../src/catalog/definition-json.ts';
 import type { StreamDeclaration } from '../../src/model/stream.ts';
+import { unknownPlaceholder } from '../../src/model/placeholders.ts';
 import { DEFAULT_STREAM_OPTIONS, type OptionKey, type StreamOptions } from '../../src/model/stream-options.ts';
 import { analyze } from '../../src/sql/analyze.ts';
 import type { CreateStreamCommand, PlacedName, SourceRequest } from '../../src/sql/command.ts';
@@ -26,7 +27,11 @@ const table = fc.record({
   columns: fc.option(names),
   where: condition,
 });
-const headers = fc.dictionary(fc.stringMatching(/^x-[a-z]{1,5}$/), fc.stringMatching(/^[ -~]{0,9}$/), {
+const headerValue = fc.oneof(
+  fc.stringMatching(/^[ -~]{0,9}$/).filter((value) => unknownPlaceholder(value) === null),
+  fc.constantFrom('{schema}.{table}', 'for {database}/{stream}: {op}', '{"a": 1}'),
+);
+const headers = fc.dictionary(fc.stringMatching(/^x-[a-z]{1,5}$/), headerValue, {
   maxKeys: 3,
   noNullPrototype: true,
 });
