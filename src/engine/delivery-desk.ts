@@ -71,6 +71,8 @@ export class DeliveryDesk implements DeliveryControl {
 
   async skipEvent(stream: string, id: string, actor: string, signal: AbortSignal): Promise<void> {
     const { id: streamId, database } = this.#must(stream);
+    // One that has aborted already tells nobody.
+    signal.throwIfAborted();
     // What the answer is decides: it may have been skipped by the time that this arrives.
     const keep = (): void =>
       void this.#ask('count', database, { kind: 'keep-event', streamId, id }).catch(() => undefined);
