@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import { PgError } from '../postgres/sqlstate.ts';
 import { checkIdentity, encryptionRequired, identityOf, type ClientTls } from './client-tls.ts';
-import { ConnectionRate, type ConnectionRateLimits } from './connection-rate.ts';
+import { AddressRate, type RateLimits } from '../base/address-rate.ts';
 
 /** Why walhook itself turns connections away. */
 export const REFUSALS = [
@@ -18,7 +18,7 @@ export interface AdmissionOptions {
   /** Clients at the same time, from their startup packets on. */
   readonly maxClients: number;
   /** Null: no limit. */
-  readonly connectionRate: ConnectionRateLimits | null;
+  readonly connectionRate: RateLimits | null;
   readonly tls: ClientTls | null;
   readonly clock: Clock;
 }
@@ -29,13 +29,13 @@ const LEAST_PENDING = 100;
 /** Decides who is let in, and counts who is not. */
 export class Admission {
   readonly #options: AdmissionOptions;
-  readonly #rate: ConnectionRate | null;
+  readonly #rate: AddressRate | null;
   readonly #clients = new Set<object>();
   readonly #refused = new Map<RefusalReason, number>();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
-    this.#rate = options.connectionRate && new ConnectionRate(options.connectionRate);
+    this.#rate = options.connectionRate && new AddressRate(options.connectionRate);
   }
 
   get refused(): ReadonlyMap<RefusalReason, number> {

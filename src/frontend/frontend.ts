@@ -9,7 +9,7 @@ import type { SessionUpstream } from '../upstream/session-upstream.ts';
 import { Admission, type RefusalReason } from './admission.ts';
 import { forwardCancel } from './cancel.ts';
 import type { ClientTls } from './client-tls.ts';
-import type { ConnectionRateLimits } from './connection-rate.ts';
+import type { RateLimits } from '../base/address-rate.ts';
 import { errorResponse } from './error-response.ts';
 import { endIdleSessions } from './idle-clients.ts';
 import { StatementInterceptor } from './interceptor.ts';
@@ -25,7 +25,7 @@ export interface FrontendLimits extends SessionLimits {
   /** Clients at the same time; those that only cancel a query do not count. */
   readonly maxClients: number;
   /** For each address; null: as many as come. */
-  readonly connectionRate: ConnectionRateLimits | null;
+  readonly connectionRate: RateLimits | null;
   /** How long a client may leave its session idle outside a transaction; 0: for ever. */
   readonly clientIdleTimeoutMs: number;
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
-import { addressKey, ConnectionRate } from '../../src/frontend/connection-rate.ts';
+import { addressKey, AddressRate } from '../../src/base/address-rate.ts';
 import { Frontend } from '../../src/frontend/frontend.ts';
 import { encodeCancelRequest, encodeStartupMessage } from '../../src/wire/startup.ts';
 import { RawClient, reportsOf, say, typesOf } from '../support/raw-client.ts';
@@ -106,7 +106,7 @@ test('an address that connects too often is refused for a while; a unix socket i
 });
 
 test('the memory of addresses is bounded, and who has not come for longest is forgotten', () => {
-  const rate = new ConnectionRate({ perSecond: 1, burst: 1 }, 3);
+  const rate = new AddressRate({ perSecond: 1, burst: 1 }, 3);
   for (const address of ['10.0.0.1', '10.0.0.2', '10.0.0.3']) assert.ok(rate.admits(address, 0));
   assert.equal(rate.admits('10.0.0.1', 0), false);
   assert.ok(rate.admits('10.0.0.4', 0));
@@ -116,7 +116,7 @@ test('the memory of addresses is bounded, and who has not come for longest is fo
 });
 
 test('a bucket fills at the rate, and no higher than the burst', () => {
-  const rate = new ConnectionRate({ perSecond: 2, burst: 4 });
+  const rate = new AddressRate({ perSecond: 2, burst: 4 });
   const admitted = (nowMs: number): number =>
     Array.from({ length: 10 }, () => rate.admits('x', nowMs)).filter(Boolean).length;
   assert.deepEqual([0, 0, 499, 500, 1_500, 60_000].map(admitted), [4, 0, 0, 1, 2, 4]);

@@ -3,10 +3,10 @@ import { isIPv4, isIPv6 } from 'node:net';
 /** The most addresses that are remembered at a time. Whoever came longest ago is forgotten first. */
 export const MAX_ADDRESSES = 65_536;
 
-export interface ConnectionRateLimits {
-  /** Connections a second that an address may go on making. */
+export interface RateLimits {
+  /** What an address may go on doing, in times a second. */
   readonly perSecond: number;
-  /** Connections that it may make at once after a rest. */
+  /** What it may do at once after a rest. */
   readonly burst: number;
 }
 
@@ -16,13 +16,13 @@ interface Bucket {
 }
 
 /** A token bucket for each client address. An IPv6 network of 64 bits is one address: it belongs to one client. */
-export class ConnectionRate {
-  readonly #limits: ConnectionRateLimits;
+export class AddressRate {
+  readonly #limits: RateLimits;
   readonly #maxAddresses: number;
-  /** In the order of the last connection. */
+  /** In the order of the last time. */
   readonly #buckets = new Map<string, Bucket>();
 
-  constructor(limits: ConnectionRateLimits, maxAddresses = MAX_ADDRESSES) {
+  constructor(limits: RateLimits, maxAddresses = MAX_ADDRESSES) {
     this.#limits = limits;
     this.#maxAddresses = maxAddresses;
   }
@@ -31,7 +31,7 @@ export class ConnectionRate {
     return this.#buckets.size;
   }
 
-  /** Whether the address may connect now, which counts as doing so. */
+  /** Whether the address may do it now (connect, say), which counts as doing so. */
   admits(address: string, nowMs: number): boolean {
     const key = addressKey(address);
     const { perSecond, burst } = this.#limits;
