@@ -78,6 +78,9 @@ function serveConfig(values: Values<typeof START_OPTIONS>, upstream: string): Se
     upstream,
     listen: [values.listen],
     http: values.http,
+    // Its password is in this program.
+    console: 'open',
+    consoleToken: null,
     dataDir: resolve(values.dataDir),
     secretKey: null,
     secretKeyFile: '',
@@ -108,5 +111,5 @@ Everything stays up. Connect with psql and try it:
     INSERT INTO users VALUES (1, 'Ada');
     SHOW CDC STREAMS;
 
-Webhooks are printed here. Metrics: http://${values.http.host}:${httpPort}/metrics. Stop with Ctrl-C; the data stays in ${values.dataDir}.`;
+Webhooks are printed here. Console: http://${values.http.host}:${httpPort}/ (metrics: /metrics). Stop with Ctrl-C; the data stays in ${values.dataDir}.`;
 }

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { systemClock } from '../base/clock.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
 import { systemRandom } from '../base/random.ts';
@@ -11,16 +12,23 @@ import type { ClientTls } from '../frontend/client-tls.ts';
 import { Frontend } from '../frontend/frontend.ts';
 import { describeAddress } from '../frontend/sockets.ts';
 import { AdminServer, type HealthCheck } from '../http/admin-server.ts';
+import { Console } from '../http/console/console.ts';
+import { isLoopback } from '../http/console/request-rules.ts';
 import type { Setting } from '../model/server-info.ts';
 import { Metrics } from '../metrics/registry.ts';
 import { EgressRuleError, parseEgressAllow } from '../sinks/address-guard.ts';
 import { SessionUpstream } from '../upstream/session-upstream.ts';
-import { parseUpstreamUrl } from '../upstream/upstream-config.ts';
+import { parseUpstreamUrl, type UpstreamConfig } from '../upstream/upstream-config.ts';
 import { Upstream } from '../upstream/upstream.ts';
 import { clientLimits, openClientTls } from './client-options.ts';
 import { collectMetrics } from './collect-metrics.ts';
+import { ConsoleGateway, ConsoleSocket } from './console/console-gateway.ts';
 import { openCatalog } from './open-catalog.ts';
 import { version } from './version.ts';
+
+/** The built console: the same place from `src/cli` and from `dist/cli`. */
+const CONSOLE_FOLDER = fileURLToPath(new URL('../../dist/console', import.meta.url));
+const OPEN_TO = { open: 'client', view: 'viewer', 'sign-in': 'nobody' } as const;
 
 export interface Ports {
   readonly sqlPort: number;
@@ -36,6 +44,7 @@ export class Walhook {
   readonly #frontend: Frontend;
   readonly #clientTls: ClientTls | null;
   readonly #admin: AdminServer;
+  readonly #consoleSocket: ConsoleSocket | null;
   readonly #httpPort = Promise.withResolvers<number>();
   readonly #ports = Promise.withResolvers<Ports>();
 
@@ -75,8 +84,9 @@ export class Walhook {
     });
     const frontendLogger = this.logger.child({ part: 'frontend' });
     this.#clientTls = openClientTls(config, systemClock, frontendLogger);
+    this.#consoleSocket = config.console === 'off' ? null : ConsoleSocket.in(config.dataDir);
     this.#frontend = new Frontend({
-      listen: config.listen,
+      listen: [...config.listen, ...(this.#consoleSocket === null ? [] : [{ path: this.#consoleSocket.path }])],
       tls: this.#clientTls,
       limits: clientLimits(config),
       upstream: new SessionUpstream(upstream, systemClock),
@@ -88,6 +98,7 @@ export class Walhook {
     this.#admin = new AdminServer({
       ...config.http,
       metrics: new Metrics((set) => collectMetrics(set, this.#engine, this.#frontend)),
+      console: this.#console(upstreamConfig),
       health: () => this.#health(),
       readiness: () => this.#readiness(),
     });
@@ -113,6 +124,7 @@ export class Walhook {
       ),
     );
     this.#catalog.close();
+    this.#consoleSocket?.close();
     const rejected = results.find((result) => result.status === 'rejected');
     if (rejected) throw rejected.reason;
   }
@@ -120,6 +132,22 @@ export class Walhook {
   /** Reads again what may change while it runs: the certificate for clients. */
   reload(): void {
     this.#clientTls?.reload();
+  }
+
+  #console(own: UpstreamConfig): Console | null {
+    const { console: mode, http, consoleToken } = this.#config;
+    if (mode === 'off' || this.#consoleSocket === null) return null;
+    return new Console({
+      version: version(),
+      folder: CONSOLE_FOLDER,
+      openTo: isLoopback(http.host) ? OPEN_TO[mode] : 'nobody',
+      token: consoleToken,
+      sql: new ConsoleGateway({ socket: this.#consoleSocket, own, clock: systemClock }),
+      reports: () => this.#engine.reports(),
+      clock: systemClock,
+      random: systemRandom,
+      logger: this.logger.child({ part: 'console' }),
+    });
   }
 
   async #serveAdmin(signal: AbortSignal): Promise<void> {
@@ -133,7 +161,8 @@ export class Walhook {
   }
 
   async #announce(): Promise<Ports> {
-    const addresses = await this.#frontend.addresses;
+    // The console's own comes last, and is for nobody else.
+    const addresses = (await this.#frontend.addresses).slice(0, this.#config.listen.length);
     const tcp = addresses.find((address) => 'port' in address);
     const ports = { sqlPort: tcp?.port ?? 0, httpPort: await this.#httpPort.promise };
     const sql = addresses.map(describeAddress).join(',');

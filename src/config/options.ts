@@ -78,6 +78,21 @@ const CONFIG_OPTION = {
   parse: (text: string): string => text,
 } satisfies OptionSpec<string>;
 
+const CONSOLE_MODES = ['view', 'open', 'sign-in', 'off'] as const;
+export type ConsoleMode = (typeof CONSOLE_MODES)[number];
+
+const MIN_TOKEN_LENGTH = 16;
+const MAX_TOKEN_LENGTH = 1_024;
+
+/** The token is in no message. */
+function parseToken(text: string): string | null {
+  if (text === '') return null;
+  if (text.length < MIN_TOKEN_LENGTH || text.length > MAX_TOKEN_LENGTH) {
+    throw new Error(`it has ${MIN_TOKEN_LENGTH} to ${MAX_TOKEN_LENGTH} characters`);
+  }
+  return text;
+}
+
 /** Every option once. */
 export const SERVE_OPTIONS = {
   config: CONFIG_OPTION,
@@ -101,9 +116,24 @@ export const SERVE_OPTIONS = {
     name: 'http',
     placeholder: 'HOST:PORT',
     default: '127.0.0.1:7480',
-    text: 'Where /metrics, /healthz and /readyz are served.',
+    text: 'Where the console, /metrics, /healthz and /readyz are served.',
     parse: parseTcpAddress,
   } satisfies OptionSpec<TcpAddress>,
+  console: {
+    name: 'console',
+    placeholder: 'MODE',
+    default: 'view',
+    text: 'Who gets into the console without signing in, where --http is a loopback address: sign-in (nobody), view (anybody on this machine, to look at states and definitions, but not at what events have in them, and to do nothing) or open (anybody on this machine, as the user of --upstream). On any other address everybody signs in. off: there is no console.',
+    parse: oneOf<ConsoleMode>(CONSOLE_MODES),
+  } satisfies OptionSpec<ConsoleMode>,
+  consoleToken: {
+    name: 'console-token',
+    placeholder: 'TOKEN',
+    default: '',
+    secret: true,
+    text: 'Whoever signs in to the console with it acts as the user of --upstream: 16 characters or more (`openssl rand -base64 24`). With it or without, one may sign in as any role of the upstream that has a password.',
+    parse: parseToken,
+  } satisfies OptionSpec<string | null>,
   dataDir: {
     name: 'data-dir',
     placeholder: 'PATH',

@@ -11,6 +11,8 @@ export interface WalhookProcessOptions {
   readonly dataDir: string;
   /** 0: any free port, which stays the same for this object's later starts. */
   readonly listenPort?: number;
+  /** Where it binds the admin port; default: a loopback address. */
+  readonly httpHost?: string;
   readonly environment?: Readonly<Record<string, string>>;
   /** Its entry, where it is not the sources'. */
   readonly program?: string;
@@ -33,8 +35,16 @@ export class WalhookProcess {
 
   /** Starts it and resolves once both ports are bound; rejects with its last words when it ends before. */
   async start(): Promise<this> {
-    const { upstreamUrl, dataDir, environment, program = MAIN } = this.#options;
-    const args = ['serve', '--listen', `127.0.0.1:${this.#sqlPort}`, '--http', '127.0.0.1:0', '--data-dir', dataDir];
+    const { upstreamUrl, dataDir, environment, httpHost = '127.0.0.1', program = MAIN } = this.#options;
+    const args = [
+      'serve',
+      '--listen',
+      `127.0.0.1:${this.#sqlPort}`,
+      '--http',
+      `${httpHost}:${this.#httpPort}`,
+      '--data-dir',
+      dataDir,
+    ];
     const child = spawn(process.execPath, [program, ...args], {
       env: {
         PATH: process.env.PATH,
