@@ -1,4 +1,4 @@
-// Builds dist/: tsc for the sources; the generated parser, which tsc does not copy, by hand.
+// Builds dist/: tsc for the sources; the generated parser, which tsc does not copy, by hand; the console.
 import { spawnSync } from 'node:child_process';
 import { cpSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -12,3 +12,4 @@ const tsc = spawnSync(process.execPath, [join(root, 'node_modules', 'typescript'
 });
 if (tsc.status !== 0) process.exit(tsc.status ?? 1);
 cpSync(join(root, 'src', 'sql', 'generated'), join(root, 'dist', 'sql', 'generated'), { recursive: true });
+await import('./console.mjs');

@@ -13,6 +13,8 @@ packages=(
   redis-server                       # test/receiver/redis-store.full-test.ts
   kcat                               # reads back what the Kafka sink has produced
   zsh fish                           # test/cli/completion.full-test.ts
+  chromium                           # test/http/console-browser.full-test.ts
+  fonts-liberation                   # what it writes with
 )
 # Runs a single .java file, so the compiler has to be there too. Any from 17 on will do.
 java --list-modules 2>/dev/null | grep '^jdk\.compiler' >/dev/null || packages+=(default-jdk-headless)
