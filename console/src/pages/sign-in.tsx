@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { useId, useState } from 'preact/hooks';
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { signIn, type Entrance, type SqlMessage } from '../api.ts';
 import { Message } from '../parts/notes.tsx';
 import { messageOf } from '../query.ts';
@@ -17,6 +17,8 @@ export function SignInPage({ entrance, entered, back }: SignInProps): JSX.Elemen
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState<SqlMessage | null>(null);
   const heading = useId();
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => form.current?.querySelector('input')?.focus(), [isByToken]);
 
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
@@ -30,7 +32,7 @@ export function SignInPage({ entrance, entered, back }: SignInProps): JSX.Elemen
   };
   return (
     <main id="main" class="sign-in" tabIndex={-1}>
-      <form aria-labelledby={heading} onSubmit={submit}>
+      <form ref={form} aria-labelledby={heading} onSubmit={submit}>
         <h1 id={heading}>Sign in to walhook</h1>
         {isByToken ? (
           <Field name="token" title="Token" type="password" autoComplete="off" key="token" />
