@@ -99,14 +99,15 @@ class ArrayText {
     if (escapes === 0) {
       this.#element(this.#out, data, start, at);
     } else {
-      const plain = unescape(data, start, at, escapes);
+      const plain = unescapeElement(data, start, at, escapes);
       this.#element(this.#out, plain, 0, plain.length);
     }
     return at + 1;
   }
 }
 
-function unescape(data: Buffer, start: number, end: number, escapes: number): Buffer {
+/** The element without its backslashes, of which there are so many. */
+export function unescapeElement(data: Buffer, start: number, end: number, escapes: number): Buffer {
   const plain = Buffer.allocUnsafe(end - start - escapes);
   let out = 0;
   for (let i = start; i < end; i++) {

@@ -21,34 +21,61 @@ const bytes = new Uint8Array(8);
 const SCALE = Buffer.from('{"scale":');
 const VALUE = Buffer.from(',"value":');
 
+/** Writes the bytes of a whole number. */
+export type WriteBytes = (out: ByteWriter, bytes: Uint8Array, start: number, end: number) => void;
+
 /** The text `data[start, end)` of a numeric of the scale, which the type has. What is no finite number is a string. */
 export function writeDecimal(out: ByteWriter, data: Buffer, start: number, end: number, scale: number): void {
-  const point = pointOf(data, start, end);
-  if (point === null || fractionOf(point, end) > Math.max(0, scale)) {
-    writeJsonString(out, data, start, end);
-    return;
-  }
-  if (scale < 0) writeUnscaled(out, data, start, Math.max(start + 1, point + scale), point, 0);
-  else writeUnscaled(out, data, start, end, point, scale - fractionOf(point, end));
+  if (!writeFixedScale(out, data, start, end, scale, writeBase64)) writeJsonString(out, data, start, end);
 }
 
 /** The text of a numeric that has its own scale. */
 export function writeVariableDecimal(out: ByteWriter, data: Buffer, start: number, end: number): void {
+  if (writeOwnScale(out, data, start, end, writeScaleMember, writeBase64)) out.byte(0x7d);
+  else writeJsonString(out, data, start, end);
+}
+
+function writeScaleMember(out: ByteWriter, scale: number): void {
+  out.raw(SCALE);
+  out.unsigned(scale);
+  out.raw(VALUE);
+}
+
+/** The whole number of a numeric of the scale by `write`. False where the text is none, and nothing is written. */
+export function writeFixedScale(
+  out: ByteWriter,
+  data: Buffer,
+  start: number,
+  end: number,
+  scale: number,
+  write: WriteBytes,
+): boolean {
   const point = pointOf(data, start, end);
-  if (point === null) {
-    writeJsonString(out, data, start, end);
-    return;
-  }
+  if (point === null || fractionOf(point, end) > Math.max(0, scale)) return false;
+  if (scale < 0) writeUnscaled(out, data, start, Math.max(start + 1, point + scale), point, 0, write);
+  else writeUnscaled(out, data, start, end, point, scale - fractionOf(point, end), write);
+  return true;
+}
+
+/** The scale of a numeric by `writeScale`, and then its whole number by `write`. False as above. */
+export function writeOwnScale(
+  out: ByteWriter,
+  data: Buffer,
+  start: number,
+  end: number,
+  writeScale: (out: ByteWriter, scale: number) => void,
+  write: WriteBytes,
+): boolean {
+  const point = pointOf(data, start, end);
+  if (point === null) return false;
   let last = end;
   if (point < end) {
     while (data[last - 1] === ZERO) last--;
     if (last === point + 1) last = point;
   }
-  out.raw(SCALE);
-  out.unsigned(fractionOf(point, last));
-  out.raw(VALUE);
-  writeUnscaled(out, data, start, last, point, 0);
-  out.byte(0x7d);
+  writeScale(out, fractionOf(point, last));
+  writeUnscaled(out, data, start, last, point, 0, write);
+  return true;
 }
 
 function fractionOf(point: number, end: number): number {
@@ -68,10 +95,18 @@ function pointOf(data: Buffer, start: number, end: number): number | null {
   return point;
 }
 
-function writeUnscaled(out: ByteWriter, data: Buffer, start: number, end: number, point: number, zeros: number): void {
+function writeUnscaled(
+  out: ByteWriter,
+  data: Buffer,
+  start: number,
+  end: number,
+  point: number,
+  zeros: number,
+  write: WriteBytes,
+): void {
   if (end - start + zeros > EXACT_DIGITS) {
     const text = data.toString('latin1', start, end).replace('.', '');
-    writeWhole(out, BigInt(text) * 10n ** BigInt(zeros));
+    writeWhole(out, BigInt(text) * 10n ** BigInt(zeros), write);
     return;
   }
   let value = 0;
@@ -80,10 +115,10 @@ function writeUnscaled(out: ByteWriter, data: Buffer, start: number, end: number
     if (at !== point) value = value * 10 + (data[at]! - ZERO);
   }
   for (let i = 0; i < zeros; i++) value *= 10;
-  writeSmall(out, isNegative ? -value : value);
+  writeSmall(out, isNegative ? -value : value, write);
 }
 
-function writeSmall(out: ByteWriter, value: number): void {
+function writeSmall(out: ByteWriter, value: number, write: WriteBytes): void {
   let count = 1;
   for (let limit = 128; value >= limit || value < -limit; limit *= 256) count++;
   let rest = value;
@@ -92,15 +127,15 @@ function writeSmall(out: ByteWriter, value: number): void {
     bytes[i] = rest - next * 256;
     rest = next;
   }
-  writeBase64(out, bytes, 0, count);
+  write(out, bytes, 0, count);
 }
 
 /** A whole number of any size, in two's complement. */
-function writeWhole(out: ByteWriter, value: bigint): void {
+function writeWhole(out: ByteWriter, value: bigint, write: WriteBytes): void {
   const magnitude = value < 0n ? -value - 1n : value;
   const hex = magnitude.toString(16);
   const needsSign = hex.length % 2 === 0 && hex.charCodeAt(0) >= 0x38;
   const whole = Buffer.from(`${needsSign ? '00' : hex.length % 2 === 0 ? '' : '0'}${hex}`, 'hex');
   if (value < 0n) for (let i = 0; i < whole.length; i++) whole[i] = ~whole[i]! & 0xff;
-  writeBase64(out, whole, 0, whole.length);
+  write(out, whole, 0, whole.length);
 }

@@ -50,14 +50,14 @@ export interface DebeziumType {
   readonly isShort: boolean;
 }
 
-const PLACEHOLDER = '__debezium_unavailable_value';
+export const PLACEHOLDER = '__debezium_unavailable_value';
 const UNAVAILABLE = Buffer.from(`"${PLACEHOLDER}"`);
 const UNAVAILABLE_BYTES = Buffer.from(`"${Buffer.from(PLACEHOLDER).toString('base64')}"`);
 const UNAVAILABLE_LIST = Buffer.from(`["${PLACEHOLDER}"]`);
 const UNAVAILABLE_NUMBERS = Buffer.from(JSON.stringify([...Buffer.from(PLACEHOLDER)]));
 
 /** Arrays whose elements are treated specially here and not in the NATIVE envelope. */
-const MORE_ELEMENTS: ReadonlyMap<number, number> = new Map([
+export const MORE_ELEMENTS: ReadonlyMap<number, number> = new Map([
   [143, 142],
   [775, 774],
   [1017, OID.point],
@@ -73,9 +73,9 @@ const MORE_ELEMENTS: ReadonlyMap<number, number> = new Map([
 ]);
 
 /** Arrays of these say that they are not available in numbers. */
-const NUMBERED: ReadonlySet<number> = new Set([OID.int2, OID.int4, OID.int8, OID.oid, OID.date]);
+export const NUMBERED: ReadonlySet<number> = new Set([OID.int2, OID.int4, OID.int8, OID.oid, OID.date]);
 
-const SHORT: ReadonlySet<number> = new Set([
+export const SHORT: ReadonlySet<number> = new Set([
   OID.bool,
   OID.int2,
   OID.int4,
@@ -113,12 +113,12 @@ export function debeziumType({ typeOid, typeModifier }: RelationColumn): Debeziu
 }
 
 /** Digits of a second's fraction that a column has where nothing is said. */
-const DEFAULT_PRECISION = 6;
+export const DEFAULT_PRECISION = 6;
 /** Up to so many digits, times and timestamps are in milliseconds. */
-const MILLIS_PRECISION = 3;
+export const MILLIS_PRECISION = 3;
 /** `VARHDRSZ`, which a numeric's modifier has added. */
-const MODIFIER_OFFSET = 4;
-const MONEY_SCALE = 2;
+export const MODIFIER_OFFSET = 4;
+export const MONEY_SCALE = 2;
 
 function scalarWriter(oid: number, modifier: number): WriteElement {
   const precision = modifier < 0 ? DEFAULT_PRECISION : modifier;
@@ -167,7 +167,7 @@ function scalarWriter(oid: number, modifier: number): WriteElement {
 }
 
 /** 11 bits, signed. https://git.postgresql.org/gitweb/?p=postgresql.git;a=blob;f=src/backend/utils/adt/numeric.c */
-function scaleOf(modifier: number): number {
+export function scaleOf(modifier: number): number {
   return (((modifier - MODIFIER_OFFSET) & 0x7ff) ^ 1024) - 1024;
 }
 
@@ -179,14 +179,17 @@ const MONEY = /^(-?)\D?((?:\d{1,3})(?:,?\d{3})*(?:\.\d+)?)$|^\(\D?(\d{1,3}(?:,?\
 
 /** `$1,234.50`; of another locale's notation, where the point may be the comma, the text. */
 function writeMoney(out: ByteWriter, data: Buffer, start: number, end: number): void {
+  const text = moneyNumber(data, start, end);
+  if (text === null) writeJsonString(out, data, start, end);
+  else writeDecimal(out, text, 0, text.length, MONEY_SCALE);
+}
+
+/** `$1,234.50` as 1234.50; null where it is of another locale's notation. */
+export function moneyNumber(data: Buffer, start: number, end: number): Buffer | null {
   const parts = end - start > 40 ? null : MONEY.exec(data.toString('utf8', start, end));
-  if (parts === null) {
-    writeJsonString(out, data, start, end);
-    return;
-  }
+  if (parts === null) return null;
   const isNegative = parts[1] === '-' || parts[3] !== undefined;
-  const text = Buffer.from(`${isNegative ? '-' : ''}${(parts[2] ?? parts[3] ?? '').replaceAll(',', '')}`, 'latin1');
-  writeDecimal(out, text, 0, text.length, MONEY_SCALE);
+  return Buffer.from(`${isNegative ? '-' : ''}${(parts[2] ?? parts[3] ?? '').replaceAll(',', '')}`, 'latin1');
 }
 
 const ONE = 0x31;
@@ -196,6 +199,12 @@ function writeBit(out: ByteWriter, data: Buffer, start: number): void {
 }
 
 function writeBits(out: ByteWriter, data: Buffer, start: number, end: number): void {
+  const bytes = bitBytes(data, start, end);
+  writeBase64(out, bytes, 0, bytes.length);
+}
+
+/** Bits as bytes, lowest first, as many as there are up to the last that is set. */
+export function bitBytes(data: Buffer, start: number, end: number): Buffer {
   let first = start;
   while (first < end && data[first] !== ONE) first++;
   const bytes = Buffer.alloc(Math.ceil((end - first) / 8));
@@ -203,7 +212,7 @@ function writeBits(out: ByteWriter, data: Buffer, start: number, end: number): v
     const bit = end - at - 1;
     if (data[at] === ONE) bytes[bit >> 3]! |= 1 << (bit & 7);
   }
-  writeBase64(out, bytes, 0, bytes.length);
+  return bytes;
 }
 
 const X = Buffer.from('{"x":');
@@ -215,10 +224,22 @@ const wkb = Buffer.alloc(21);
 wkb.writeUInt8(1, 0);
 wkb.writeUInt32LE(1, 1);
 
-/** `(x,y)` */
-function writePoint(out: ByteWriter, data: Buffer, start: number, end: number): void {
+/** Of `(x,y)` where the comma is; null where the text is another. */
+export function commaOfPoint(data: Buffer, start: number, end: number): number | null {
   const comma = data.indexOf(0x2c, start);
-  if (data[start] !== 0x28 || comma < 0 || comma >= end || data[end - 1] !== 0x29) {
+  return data[start] !== 0x28 || comma < 0 || comma >= end || data[end - 1] !== 0x29 ? null : comma;
+}
+
+/** The point as well-known binary, in a buffer that is used again. */
+export function pointWkb(x: number, y: number): Buffer {
+  wkb.writeDoubleLE(x, 5);
+  wkb.writeDoubleLE(y, 13);
+  return wkb;
+}
+
+function writePoint(out: ByteWriter, data: Buffer, start: number, end: number): void {
+  const comma = commaOfPoint(data, start, end);
+  if (comma === null) {
     writeJsonString(out, data, start, end);
     return;
   }
@@ -227,8 +248,7 @@ function writePoint(out: ByteWriter, data: Buffer, start: number, end: number): 
   out.raw(Y);
   writeJavaFloat(out, data, comma + 1, end - 1, 'double');
   out.raw(WKB);
-  wkb.writeDoubleLE(Number(data.toString('latin1', start + 1, comma)), 5);
-  wkb.writeDoubleLE(Number(data.toString('latin1', comma + 1, end - 1)), 13);
-  writeBase64(out, wkb, 0, wkb.length);
+  const x = Number(data.toString('latin1', start + 1, comma));
+  writeBase64(out, pointWkb(x, Number(data.toString('latin1', comma + 1, end - 1))), 0, wkb.length);
   out.raw(SRID);
 }

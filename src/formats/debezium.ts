@@ -49,7 +49,7 @@ import { NULL, type TupleView, UNCHANGED } from './tuple.ts';
 */
 
 /** Of `source.version`. */
-const VERSION = '3.0.8.Final';
+export const DEBEZIUM_VERSION = '3.0.8.Final';
 
 const ascii = (text: string): Buffer => Buffer.from(text, 'latin1');
 
@@ -108,7 +108,7 @@ export class DebeziumEncoder implements EventEncoder {
     const keys = new Set(this.#rows.keyColumns);
     this.#isKey = relation.columns.map((_, i) => keys.has(i));
     this.#toMillis = Buffer.concat([
-      ascii(`,"source":{"version":"${VERSION}","connector":"postgresql","name":`),
+      ascii(`,"source":{"version":"${DEBEZIUM_VERSION}","connector":"postgresql","name":`),
       jsonStringBytes(stream),
       ascii(',"ts_ms":'),
     ]);

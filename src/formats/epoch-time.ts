@@ -136,13 +136,30 @@ export function writeTimeOfDay(out: ByteWriter, data: Buffer, start: number, end
 }
 
 export function writeEpochTime(out: ByteWriter, data: Buffer, start: number, end: number, millis: boolean): void {
+  writeEpoch(out, data, start, end, millis, false);
+}
+
+/** A timestamptz, in microseconds. */
+export function writeEpochInstant(out: ByteWriter, data: Buffer, start: number, end: number): void {
+  writeEpoch(out, data, start, end, false, true);
+}
+
+function writeEpoch(
+  out: ByteWriter,
+  data: Buffer,
+  start: number,
+  end: number,
+  millis: boolean,
+  isZoned: boolean,
+): void {
   if (isInfinite(data, start)) {
     out.raw((millis ? INFINITE_MILLIS : INFINITE_MICROS)[data[start] === MINUS ? 1 : 0]);
     return;
   }
   const date = readDate(data, start, end);
   const time = date === MALFORMED ? MALFORMED : readTime(data, date + 1, end);
-  if (time === MALFORMED || !endsAt(data, time, start, end)) {
+  const isOther = time !== MALFORMED && isZoned && (data[time] !== PLUS || two(data, time + 1) !== 0);
+  if (time === MALFORMED || isOther || !endsAt(data, isZoned ? time + 3 : time, start, end)) {
     writeJsonString(out, data, start, end);
     return;
   }
