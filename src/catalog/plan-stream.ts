@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { must } from '../base/assert.ts';
 import { destinationConflict } from '../model/destination-rules.ts';
+import { formatConflict } from '../model/format-rules.ts';
 import { applyOptionChanges } from '../model/option-changes.ts';
 import { redactUrl } from '../model/redact.ts';
 import type { ChangedSettings, StagedChange, StreamAlteration, TableCondition } from '../model/staged-change.ts';
@@ -201,13 +202,20 @@ function put(planner: Planner, definition: StreamDefinition): void {
   planner.dropLiterals(definition.id, settings);
 }
 
-/** 22023 where the options are not those of the destination. */
+/** 22023 where the options are not those of the destination, 22023 or 0A000 where the format does not go with the rest. */
 function requireFit(definition: StreamDefinition): void {
   const conflict = destinationConflict(definition.destination, definition, optionName);
-  if (conflict === null) return;
-  throw new PgError('invalid_parameter_value', conflict.message, {
-    detail: conflict.detail,
-    hint: conflict.hint ?? 'CREATE OR REPLACE CDC STREAM changes the destination and its options at once.',
+  if (conflict !== null) {
+    throw new PgError('invalid_parameter_value', conflict.message, {
+      detail: conflict.detail,
+      hint: conflict.hint ?? 'CREATE OR REPLACE CDC STREAM changes the destination and its options at once.',
+    });
+  }
+  const { scope, tables } = definition;
+  const form = formatConflict({ ...definition, scope: scope.kind, tables: tables.length }, optionName);
+  if (form === null) return;
+  throw new PgError(form.condition, form.message, {
+    hint: `${form.hint} CREATE OR REPLACE CDC STREAM changes the format and its options at once.`,
   });
 }
 

@@ -1,12 +1,13 @@
-import { assert } from '../base/assert.ts';
+import { assert, must } from '../base/assert.ts';
 import type { ByteWriter } from '../formats/byte-writer.ts';
 import type { EncodableChange, Transaction } from '../formats/change.ts';
 import type { EventEncoder } from '../formats/encoder.ts';
-import { createEncoder, type EnvelopeOptions } from '../formats/envelope.ts';
+import { createAvroEncoder, createEncoder, type EnvelopeOptions } from '../formats/envelope.ts';
 import type { EventIds } from '../formats/event-id.ts';
+import type { MessageEncoder, MessageSchemas } from '../formats/message-encoder.ts';
 import type { Position } from '../model/change.ts';
 import type { FilteredChange } from '../filters/row-filter.ts';
-import type { EventOperation, OperationName, StreamTable } from '../model/stream.ts';
+import type { EventOperation, FormatName, OperationName, StreamTable } from '../model/stream.ts';
 import { FRAME, frameBytes, type Relation, TAG } from '../postgres/pgoutput.ts';
 import type { DeliveryEvent } from './delivery-event.ts';
 import { ChangeFilter, type StreamFilters } from './change-filter.ts';
@@ -24,6 +25,7 @@ export class EventSource {
   readonly filter: ChangeFilter | null;
   readonly unchanged: UnchangedValues;
   readonly #encoder: EventEncoder;
+  readonly #avro: MessageEncoder | null;
 
   constructor(
     ids: EventIds,
@@ -39,25 +41,37 @@ export class EventSource {
     this.filter = ChangeFilter.of(table, filters, relation);
     this.unchanged = new UnchangedValues(relation, table);
     this.#encoder = createEncoder(ids, relation, table.keyColumns, table.columns, options);
+    this.#avro =
+      options.format === 'avro' ? createAvroEncoder(ids, relation, table.keyColumns, table.columns, options) : null;
+  }
+
+  /** Those of FORMAT AVRO, where the stream has it. */
+  get schemas(): MessageSchemas | null {
+    return this.#avro?.schemas ?? null;
+  }
+
+  #encoderOf(format: FormatName): EventEncoder {
+    return format === 'avro' ? must(this.#avro, 'its schemas are known') : this.#encoder;
   }
 
   /** How many JSON values the event came to, see `EventEncoder`. */
-  encode(out: ByteWriter, event: ChangeEvent, ids: ByteWriter): number {
-    return this.#encoder.encode(out, event, ids);
+  encode(out: ByteWriter, event: ChangeEvent, ids: ByteWriter, format: FormatName): number {
+    return this.#encoderOf(format).encode(out, event, ids);
   }
 
   /** The event without its rows: what it is about, and how large it is in full. */
-  encodeThin(out: ByteWriter, event: ChangeEvent, ids: ByteWriter, fullBytes: number): number {
-    return this.#encoder.encodeThin(out, event, ids, fullBytes);
+  encodeThin(out: ByteWriter, event: ChangeEvent, ids: ByteWriter, fullBytes: number, format: FormatName): number {
+    return this.#encoderOf(format).encodeThin(out, event, ids, fullBytes);
   }
 
-  encodeKey(out: ByteWriter, event: ChangeEvent): void {
-    this.#encoder.encodeKey(out, event);
+  encodeKey(out: ByteWriter, event: ChangeEvent, format: FormatName): void {
+    this.#encoderOf(format).encodeKey(out, event);
   }
 
-  encodeOldKey(out: ByteWriter, event: ChangeEvent): void {
-    assert(this.#encoder.encodeOldKey !== undefined, 'an event of two values has two keys');
-    this.#encoder.encodeOldKey(out, event);
+  encodeOldKey(out: ByteWriter, event: ChangeEvent, format: FormatName): void {
+    const encoder = this.#encoderOf(format);
+    assert(encoder.encodeOldKey !== undefined, 'an event of two values has two keys');
+    encoder.encodeOldKey(out, event);
   }
 }
 
@@ -128,20 +142,24 @@ export class ChangeEvent implements DeliveryEvent, EncodableChange {
     return this.transaction.commitMs;
   }
 
-  encode(out: ByteWriter, ids: ByteWriter): number {
-    return this.source.encode(out, this, ids);
+  get schemas(): MessageSchemas | null {
+    return this.source.schemas;
   }
 
-  encodeThin(out: ByteWriter, ids: ByteWriter, bytes: number): number {
-    return this.source.encodeThin(out, this, ids, bytes);
+  encode(out: ByteWriter, ids: ByteWriter, format: FormatName = 'json'): number {
+    return this.source.encode(out, this, ids, format);
   }
 
-  encodeKey(out: ByteWriter): void {
-    this.source.encodeKey(out, this);
+  encodeThin(out: ByteWriter, ids: ByteWriter, bytes: number, format: FormatName = 'json'): number {
+    return this.source.encodeThin(out, this, ids, bytes, format);
   }
 
-  encodeOldKey(out: ByteWriter): void {
-    this.source.encodeOldKey(out, this);
+  encodeKey(out: ByteWriter, format: FormatName = 'json'): void {
+    this.source.encodeKey(out, this, format);
+  }
+
+  encodeOldKey(out: ByteWriter, format: FormatName = 'json'): void {
+    this.source.encodeOldKey(out, this, format);
   }
 
   get position(): Position {

@@ -541,10 +541,19 @@ function goneError(retained: Lsn): PgError {
 
 /** Whether a stream can go from one definition to the other where it stands. */
 function readsAlike(a: StreamDefinition, b: StreamDefinition): boolean {
-  const read = ({ name, tables, operations, source, orderingKey, envelope, options }: StreamDefinition): string => {
+  const read = ({
+    name,
+    tables,
+    operations,
+    source,
+    orderingKey,
+    envelope,
+    format,
+    options,
+  }: StreamDefinition): string => {
     const { numbers, includeTransaction, gapEvents, ordering, schemaChangePolicy } = options;
     const events = [name, tables, operations, source, orderingKey, ordering];
-    return JSON.stringify([...events, envelope, numbers, includeTransaction, gapEvents, schemaChangePolicy]);
+    return JSON.stringify([...events, envelope, format, numbers, includeTransaction, gapEvents, schemaChangePolicy]);
   };
   return read(a) === read(b);
 }

@@ -1,9 +1,11 @@
 import { must } from '../base/assert.ts';
+import { AvroValueError } from '../formats/avro-row.ts';
 import { ByteWriter } from '../formats/byte-writer.ts';
 import { hasTombstones } from '../formats/envelope.ts';
 import { formatUuid, ID_BYTES } from '../formats/event-id.ts';
 import { endOfValue } from '../formats/json-extent.ts';
-import type { EnvelopeName, EventOperation, StreamDefinition } from '../model/stream.ts';
+import { framedValues } from '../formats/message-encoder.ts';
+import type { EnvelopeName, EventOperation, FormatName, StreamDefinition } from '../model/stream.ts';
 import { formatLsn } from '../postgres/lsn.ts';
 import type { SinkBatch, SinkRecord } from '../sinks/sink.ts';
 import type { DeliveryEvent } from './delivery-event.ts';
@@ -12,6 +14,7 @@ import { maxTransformedBytes, type Transformed, type Transformer } from './trans
 /** How a stream's events become records. */
 export interface RecordShape {
   readonly envelope: EnvelopeName;
+  readonly format: FormatName;
   readonly ordering: StreamDefinition['options']['ordering'];
   /** The order is that of columns which are not the events' keys. */
   readonly hasOwnKey: boolean;
@@ -22,6 +25,8 @@ interface Span {
   readonly event: DeliveryEvent;
   readonly start: number;
   readonly values: number;
+  /** Why there are none; null: there are. */
+  readonly fault: string | null;
 }
 
 /** What of a record its value says. */
@@ -45,12 +50,12 @@ export class RecordList {
     this.#spans = [];
   }
 
-  /** The event's values begin at `start` of the body. */
-  add(event: DeliveryEvent, start: number, values: number): void {
-    this.#spans.push({ event, start, values });
+  /** The event's values begin at `start` of the body. `fault`: why it has none. */
+  add(event: DeliveryEvent, start: number, values: number, fault: string | null): void {
+    this.#spans.push({ event, start, values, fault });
   }
 
-  /** `body`: the events' values with commas between them. `ids`: of the events, 16 bytes each. */
+  /** `body`: the events' values, and commas between events. `ids`: of the events, 16 bytes each. */
   finish(shape: RecordShape, body: Buffer, ids: Buffer): readonly SinkRecord[] {
     const records: SinkRecord[] = [];
     const withTombstones = hasTombstones(shape.envelope);
@@ -60,10 +65,17 @@ export class RecordList {
       const id = formatUuid(ids, at * ID_BYTES);
       const lsn = formatLsn(event.position.lsn);
       const end = at + 1 < this.#spans.length ? this.#spans[at + 1]!.start - 1 : body.length;
-      const parts = this.#parts(span, body, end);
+      const parts = span.fault === null ? this.#parts(span, shape.format, body, end) : span.fault;
+      const common = { id, event: at, schema, table, lsn };
+      if (typeof parts === 'string') {
+        const order = orderOf(shape, event, false);
+        records.push({ ...common, operation: event.operation, key: null, value: null, order, fault: parts });
+        continue;
+      }
+      const schemas = shape.format === 'json' ? null : event.schemas;
       for (const [nth, { operation, key, value }] of parts.entries()) {
         const order = orderOf(shape, event, nth + 1 < parts.length);
-        const record = { id, event: at, operation, schema, table, lsn, key, value, order };
+        const record = { ...common, operation, key, value, order, ...(schemas !== null && { schemas }) };
         records.push(record);
         if (withTombstones && operation === 'delete' && key !== null) records.push({ ...record, value: null });
       }
@@ -71,23 +83,37 @@ export class RecordList {
     return records;
   }
 
-  #parts({ event, start, values }: Span, body: Buffer, end: number): readonly Part[] {
-    const key = this.#key((out) => event.encodeKey(out));
-    if (values === 1) return [{ operation: event.operation, key, value: body.subarray(start, end) }];
-    const between = endOfValue(body, start);
-    const oldKey = this.#key((out) => event.encodeOldKey(out));
-    return [
-      { operation: 'delete', key: oldKey, value: body.subarray(start, between) },
-      { operation: 'insert', key, value: body.subarray(between + 1, end) },
-    ];
+  /** What the event comes to, or why it comes to nothing. */
+  #parts({ event, start, values }: Span, format: FormatName, body: Buffer, end: number): readonly Part[] | string {
+    try {
+      const key = this.#key(format, (out) => event.encodeKey(out, format));
+      if (values === 1) {
+        const value = format === 'json' ? body.subarray(start, end) : framedValues(body, start, 1)[0]!;
+        return [{ operation: event.operation, key, value }];
+      }
+      const oldKey = this.#key(format, (out) => event.encodeOldKey(out, format));
+      const [before, after] = format === 'json' ? jsonValues(body, start, end) : framedValues(body, start, 2);
+      return [
+        { operation: 'delete', key: oldKey, value: before! },
+        { operation: 'insert', key, value: after! },
+      ];
+    } catch (error) {
+      if (error instanceof AvroValueError) return error.message;
+      throw error;
+    }
   }
 
-  #key(write: (out: ByteWriter) => void): Buffer | null {
+  #key(format: FormatName, write: (out: ByteWriter) => void): Buffer | null {
     this.#keys.clear();
     write(this.#keys);
     const key = this.#keys.copy();
-    return key.equals(NULL) ? null : key;
+    return (format === 'json' ? key.equals(NULL) : key.length === 0) ? null : key;
   }
+}
+
+function jsonValues(body: Buffer, start: number, end: number): readonly [Buffer, Buffer] {
+  const between = endOfValue(body, start);
+  return [body.subarray(start, between), body.subarray(between + 1, end)];
 }
 
 /** What a record is to keep its order with; null: its key. */

@@ -1,12 +1,15 @@
 import { must } from '../base/assert.ts';
+import { AvroValueError } from '../formats/avro-row.ts';
 import { ByteWriter } from '../formats/byte-writer.ts';
 import { mediaType } from '../formats/envelope.ts';
 import { formatUuid, ID_BYTES, requestId } from '../formats/event-id.ts';
+import { framedValues } from '../formats/message-encoder.ts';
 import type { StoredEventRow } from '../log/stored-event-row.ts';
 import type { EnvelopeName } from '../model/stream.ts';
 import type { StreamOptions } from '../model/stream-options.ts';
 import type { SinkBatch } from '../sinks/sink.ts';
 import type { DeliveryEvent, EventOrigin } from './delivery-event.ts';
+import { encodeKept } from './kept-messages.ts';
 import { RecordList, type RecordShape } from './record-list.ts';
 import type { Route, Routes } from './routes.ts';
 
@@ -46,6 +49,8 @@ export class RequestBuilder {
   #values = 0;
   #route: Route | null = null;
   #isOversize = false;
+  /** Why the last event has no form in the format. */
+  #fault: string | null = null;
   #isReplay = false;
   #source: EventOrigin | null = null;
   #oneTable = true;
@@ -101,7 +106,7 @@ export class RequestBuilder {
       this.#values = values;
       return false;
     }
-    if (shape.records !== null) this.#records.add(event, start, this.#values - values);
+    if (shape.records !== null) this.#records.add(event, start, this.#values - values, this.#fault);
     this.#isOversize = isOversize;
     this.#route = route;
     this.#isReplay = event.isReplay;
@@ -112,17 +117,38 @@ export class RequestBuilder {
   }
 
   /** Writes the event, or of one that is too large what its stream wants; true where it is not to be sent. */
-  #encode(event: DeliveryEvent, { maxEventBytes, onOversize }: RequestShape): boolean {
+  #encode(event: DeliveryEvent, { maxEventBytes, onOversize, records }: RequestShape): boolean {
+    const format = records?.format ?? 'json';
     const length = this.#out.length;
     const idsLength = this.#ids.length;
-    const values = event.encode(this.#out, this.#ids);
-    this.#values += values;
-    const bytes = this.#out.length - length;
-    if (bytes <= maxEventBytes || onOversize === 'send') return false;
-    if (onOversize === 'dead_letter') return true;
+    this.#fault = null;
+    if (format !== 'json' && event.schemas === null) {
+      event.encode(this.#out, this.#ids);
+      return this.#refuse('the event was kept as JSON, when that was the format of its stream', length, idsLength);
+    }
+    try {
+      const values = event.encode(this.#out, this.#ids, format);
+      const bytes = this.#out.length - length;
+      this.#values += values;
+      if (bytes <= maxEventBytes || onOversize === 'send') return false;
+      if (onOversize === 'dead_letter') return true;
+      this.#values -= values;
+      this.#out.length = length;
+      this.#ids.length = idsLength;
+      this.#values += event.encodeThin(this.#out, this.#ids, bytes, format);
+      return false;
+    } catch (error) {
+      if (error instanceof AvroValueError) return this.#refuse(error.message, length, idsLength);
+      throw error;
+    }
+  }
+
+  /** The event has an id and nothing else. */
+  #refuse(fault: string, length: number, idsLength: number): false {
     this.#out.length = length;
-    this.#ids.length = idsLength;
-    this.#values += event.encodeThin(this.#out, this.#ids, bytes) - values;
+    this.#ids.length = idsLength + ID_BYTES;
+    this.#values++;
+    this.#fault = fault;
     return false;
   }
 
@@ -185,12 +211,40 @@ export class RequestBuilder {
       oldKey: values > 1 ? this.#out.copy().toString('utf8') : null,
       payload,
       thin,
+      messages: this.#keptMessages(event),
       table: event.table,
       keyShape: event.keyShape,
       lane: event.lane,
       secondLane: event.secondLane,
       barrier: event.barrier,
     };
+  }
+
+  /** The event in the format of its stream, where that is not JSON. */
+  #keptMessages(event: DeliveryEvent): Buffer | null {
+    const { schemas } = event;
+    if (schemas === null) return null;
+    const write = (encode: (out: ByteWriter) => number): readonly Buffer[] => {
+      this.#out.clear();
+      const values = encode(this.#out);
+      return framedValues(this.#out.copy(), 0, values);
+    };
+    const key = (encode: (out: ByteWriter) => void): Buffer | null => {
+      this.#out.clear();
+      encode(this.#out);
+      return this.#out.length === 0 ? null : this.#out.copy();
+    };
+    try {
+      const values = write((out) => event.encode(out, this.#ids, 'avro'));
+      const bytes = values.reduce((sum, { length }) => sum + length, 0);
+      const thin = write((out) => event.encodeThin(out, this.#ids, bytes, 'avro'));
+      const keys = [key((out) => event.encodeKey(out, 'avro'))];
+      if (values.length > 1) keys.unshift(key((out) => event.encodeOldKey(out, 'avro')));
+      return encodeKept({ schemas, messages: values.map((value, i) => ({ key: keys[i]!, value, thin: thin[i]! })) });
+    } catch (error) {
+      if (error instanceof AvroValueError) return null;
+      throw error;
+    }
   }
 
   /** Several values that were written as one event are an array. */

@@ -1,8 +1,11 @@
+import { must } from '../base/assert.ts';
 import type { ByteWriter } from '../formats/byte-writer.ts';
+import { type MessageSchemas, writeFramed } from '../formats/message-encoder.ts';
 import type { StoredEventRow } from '../log/stored-event-row.ts';
 import type { Position } from '../model/change.ts';
-import type { EventOperation } from '../model/stream.ts';
+import type { EventOperation, FormatName } from '../model/stream.ts';
 import type { DeliveryEvent, EventOrigin } from './delivery-event.ts';
+import { decodeKept, type KeptMessage, type KeptMessages } from './kept-messages.ts';
 
 /** An event whose body was made before, and which comes from the disk: parked behind a blocked key, or dead and sent again. */
 export class StoredEvent implements DeliveryEvent {
@@ -17,6 +20,7 @@ export class StoredEvent implements DeliveryEvent {
   readonly bytes: number;
   readonly isReplay: boolean;
   readonly #row: StoredEventRow;
+  #decoded: KeptMessages | null = null;
 
   constructor(row: StoredEventRow, isReplay: boolean) {
     this.source = { oid: row.relationOid, table: { schema: row.schema, name: row.tableName } };
@@ -25,7 +29,7 @@ export class StoredEvent implements DeliveryEvent {
     this.lane = row.lane;
     this.secondLane = row.secondLane;
     this.barrier = row.barrier;
-    this.bytes = row.payload.length;
+    this.bytes = row.payload.length + (row.messages?.length ?? 0);
     this.isReplay = isReplay;
     this.#row = row;
   }
@@ -50,22 +54,50 @@ export class StoredEvent implements DeliveryEvent {
     return 0;
   }
 
-  encode(out: ByteWriter, ids: ByteWriter): number {
+  get schemas(): MessageSchemas | null {
+    return this.#kept?.schemas ?? null;
+  }
+
+  encode(out: ByteWriter, ids: ByteWriter, format: FormatName = 'json'): number {
     ids.raw(Buffer.from(this.#row.eventId.replaceAll('-', ''), 'hex'));
+    if (format !== 'json') return this.#writeMessages(out, ({ value }) => value);
     return writeValues(out, this.#row.payload);
   }
 
-  encodeThin(out: ByteWriter, ids: ByteWriter): number {
+  encodeThin(out: ByteWriter, ids: ByteWriter, _bytes: number, format: FormatName = 'json'): number {
     ids.raw(Buffer.from(this.#row.eventId.replaceAll('-', ''), 'hex'));
+    if (format !== 'json') return this.#writeMessages(out, ({ thin }) => thin);
     return writeValues(out, this.#row.thin ?? this.#row.payload);
   }
 
-  encodeKey(out: ByteWriter): void {
-    out.raw(Buffer.from(this.#row.key));
+  encodeKey(out: ByteWriter, format: FormatName = 'json'): void {
+    if (format === 'json') out.raw(Buffer.from(this.#row.key));
+    else this.#writeKey(out, this.#messages.length - 1);
   }
 
-  encodeOldKey(out: ByteWriter): void {
-    out.raw(Buffer.from(this.#row.oldKey ?? this.#row.key));
+  encodeOldKey(out: ByteWriter, format: FormatName = 'json'): void {
+    if (format === 'json') out.raw(Buffer.from(this.#row.oldKey ?? this.#row.key));
+    else this.#writeKey(out, 0);
+  }
+
+  get #kept(): KeptMessages | null {
+    const { messages } = this.#row;
+    if (messages === null) return null;
+    return (this.#decoded ??= decodeKept(messages));
+  }
+
+  get #messages(): readonly KeptMessage[] {
+    return must(this.#kept, 'its schemas are known').messages;
+  }
+
+  #writeMessages(out: ByteWriter, valueOf: (message: KeptMessage) => Buffer): number {
+    for (const message of this.#messages) writeFramed(out, () => out.raw(valueOf(message)));
+    return this.#messages.length;
+  }
+
+  #writeKey(out: ByteWriter, nth: number): void {
+    const { key } = must(this.#messages[nth], 'it has a message at least');
+    if (key !== null) out.raw(key);
   }
 
   detach(): void {

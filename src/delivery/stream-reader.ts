@@ -102,8 +102,8 @@ export class StreamReader {
     this.#tables = new Map(tables.map((table) => [table.oid, table]));
     this.hold(definition);
     this.#filters = { operations: definition.operations };
-    const { envelope, name: stream, database } = definition;
-    this.#envelope = { ...definition.options, envelope, stream, database };
+    const { envelope, format, name: stream, database } = definition;
+    this.#envelope = { ...definition.options, envelope, format, stream, database };
     this.#ordering = { orderingKey: definition.orderingKey, ordering: definition.options.ordering };
     this.#resume = resume;
     this.#next = next;

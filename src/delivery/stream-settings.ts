@@ -38,7 +38,7 @@ export function schedulerOptions(options: StreamOptions): SchedulerOptions {
 
 /** How a stream's requests are made. */
 export function requestShape(stream: ResolvedStream, takesRecords: boolean): RequestShape {
-  const { envelope, options, orderingKey } = stream;
+  const { envelope, format, options, orderingKey } = stream;
   const { batchMaxEvents, batchMaxBytes, maxEventBytes, onOversize, ordering } = options;
   return {
     envelope,
@@ -47,7 +47,7 @@ export function requestShape(stream: ResolvedStream, takesRecords: boolean): Req
     maxEventBytes,
     onOversize,
     routes: new Routes(stream),
-    records: takesRecords ? { envelope, ordering, hasOwnKey: orderingKey !== null } : null,
+    records: takesRecords ? { envelope, format, ordering, hasOwnKey: orderingKey !== null } : null,
   };
 }
 

@@ -156,6 +156,8 @@ function risksOf(
     if (!options.tls) risks.push('tls is false: what is sent can be read on the way.');
     if (options.acks !== 'all')
       risks.push(`acks is ${options.acks}: a broker that fails may lose events, or keep one twice.`);
+    if (options.schemaRegistryUrl.startsWith('http:'))
+      risks.push('schema_registry_url is plain http: schemas and credentials can be read on the way.');
     if (options.partitioner === 'round_robin')
       risks.push('partitioner is round_robin: readers see events in no order.');
   }

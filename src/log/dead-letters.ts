@@ -96,6 +96,7 @@ export class DeadLetters {
         0,
         letter.oldKey,
         letter.lastExcerpt,
+        letter.messages,
       );
     }
   }

@@ -141,6 +141,9 @@ const MIGRATIONS: readonly string[] = [
    ALTER TABLE attempts ADD COLUMN first_byte_ms REAL;
    ALTER TABLE dead_letters ADD COLUMN last_excerpt TEXT;
    ALTER TABLE streams ADD COLUMN throttled_until INTEGER NOT NULL DEFAULT 0;`,
+  `-- What is sent of an event in another format than JSON, with its schemas.
+   ALTER TABLE dead_letters ADD COLUMN messages BLOB;
+   ALTER TABLE parked ADD COLUMN messages BLOB;`,
 ];
 
 /** Brings the file to the newest version. Throws where it is of a later one. */

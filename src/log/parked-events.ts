@@ -79,6 +79,7 @@ export class ParkedEvents {
         event.secondLane,
         event.barrier ? 1 : 0,
         event.oldKey,
+        event.messages,
       );
     }
   }
@@ -124,7 +125,7 @@ function prepare(db: Database.Database) {
       `SELECT * FROM parked WHERE stream_id = ? AND table_oid = ? AND lane = ? AND seq > ? AND second_lane IS NULL
        ORDER BY seq LIMIT ?`,
     ),
-    add: db.prepare(`INSERT INTO parked VALUES (${'?, '.repeat(17)}?)`),
+    add: db.prepare(`INSERT INTO parked VALUES (${'?, '.repeat(18)}?)`),
     end: db.prepare('DELETE FROM parked WHERE stream_id = ? AND seq = ?'),
   };
 }

@@ -27,6 +27,8 @@ export interface StoredEventRow extends StoredPlace {
   readonly payload: Buffer;
   /** The body without its rows, for where the whole is too large; null: it was not made. */
   readonly thin: Buffer | null;
+  /** The event as messages of another format than JSON, with their schemas; null: it has none. */
+  readonly messages: Buffer | null;
 }
 
 /** Its columns, by their names in the file. */
@@ -42,6 +44,7 @@ export interface EventColumns {
   readonly old_key: string | null;
   readonly payload: Buffer;
   readonly thin: Buffer | null;
+  readonly messages: Buffer | null;
   readonly table_oid: number;
   readonly key_shape: string;
   readonly lane: string | null;
@@ -62,6 +65,7 @@ export function eventOf(row: EventColumns): StoredEventRow {
     oldKey: row.old_key,
     payload: row.payload,
     thin: row.thin,
+    messages: row.messages,
     ...placeOf(row),
   };
 }

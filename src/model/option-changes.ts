@@ -74,6 +74,13 @@ export function conflictOf(options: StreamOptions): OptionConflict | null {
       keys,
     };
   }
+  if (options.schemaRegistryBasicAuth !== null && options.schemaRegistryBearerToken !== null) {
+    return {
+      message: 'schema_registry_basic_auth and schema_registry_bearer_token exclude each other',
+      detail: 'A stream shows itself to the schema registry in one way.',
+      keys: ['schemaRegistryBasicAuth', 'schemaRegistryBearerToken'],
+    };
+  }
   if ((options.tlsClientCert === null) !== (options.tlsClientKey === null)) {
     return {
       message: 'tls_client_cert and tls_client_key need each other',

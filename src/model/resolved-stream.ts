@@ -59,11 +59,11 @@ function cutEnd(text: string, secret: string): string {
 }
 
 /** Equal for streams whose requests are made alike. It holds secrets: compare it, and let go of it. */
-export function requestKey({ destination, options, secrets = {} }: ResolvedStream): string {
+export function requestKey({ destination, format, options, secrets = {} }: ResolvedStream): string {
   const shaping = [...ENDPOINT_OPTION_KEYS, ...KAFKA_OPTION_KEYS].map((key) => options[key]);
   const known = SECRET_OPTION_KEYS.map((key) => {
     const secret = secrets[key];
     return secret && [secret.problem, ...secret.values.map((value) => value.reveal().toString('base64'))];
   });
-  return JSON.stringify([destination, shaping, known]);
+  return JSON.stringify([destination, format, shaping, known]);
 }

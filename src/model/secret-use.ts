@@ -15,6 +15,9 @@ export const SECRET_OPTION_NAMES = {
   tlsClientCert: 'tls_client_cert',
   tlsClientKey: 'tls_client_key',
   saslPassword: 'sasl_password',
+  schemaRegistryBasicAuth: 'schema_registry_basic_auth',
+  schemaRegistryBearerToken: 'schema_registry_bearer_token',
+  schemaRegistryTlsCa: 'schema_registry_tls_ca',
 } as const;
 
 export type SecretOptionKey = keyof typeof SECRET_OPTION_NAMES;
@@ -26,8 +29,10 @@ export function secretFault(key: SecretOptionKey, value: SecretValue): string | 
   const text = value.reveal().toString('utf8');
   switch (key) {
     case 'bearerToken':
+    case 'schemaRegistryBearerToken':
       return /^[\x21-\x7e]+$/.test(text) ? null : 'a token is printable ASCII without spaces';
     case 'basicAuth':
+    case 'schemaRegistryBasicAuth':
       if (!text.includes(':')) return 'a user and a password are written as user:password';
       return /\p{Cc}/u.test(text) ? 'a user and a password have no control characters' : null;
     case 'authHeader':
@@ -37,6 +42,7 @@ export function secretFault(key: SecretOptionKey, value: SecretValue): string | 
     case 'signingSecret':
       return signingKey(value) === null ? 'after whsec_ there must be base64, with its padding' : null;
     case 'tlsCa':
+    case 'schemaRegistryTlsCa':
     case 'tlsClientCert':
       return CERTIFICATE.test(text) ? null : 'a certificate is PEM, and begins with -----BEGIN CERTIFICATE-----';
     case 'tlsClientKey':

@@ -65,6 +65,14 @@ export interface StreamOptions {
   readonly tls: boolean;
   readonly partitioner: 'murmur2' | 'crc32' | 'round_robin';
   readonly topicTemplate: string;
+  // Of FORMAT AVRO.
+  /** Empty: there is none. */
+  readonly schemaRegistryUrl: string;
+  /** Of these two one at most is not null. */
+  readonly schemaRegistryBasicAuth: OptionSecret | null;
+  readonly schemaRegistryBearerToken: OptionSecret | null;
+  readonly schemaRegistryTlsCa: OptionSecret | null;
+  readonly schemaRegistrySubjects: 'topic' | 'record' | 'topic_record';
 }
 
 export type OptionKey = keyof StreamOptions;
@@ -123,6 +131,11 @@ export const DEFAULT_STREAM_OPTIONS: StreamOptions = Object.freeze({
   tls: false,
   partitioner: 'murmur2',
   topicTemplate: '',
+  schemaRegistryUrl: '',
+  schemaRegistryBasicAuth: null,
+  schemaRegistryBearerToken: null,
+  schemaRegistryTlsCa: null,
+  schemaRegistrySubjects: 'topic',
 });
 
 /** The options that belong to a destination, and so may stand at an endpoint; a stream's own go before them. */
@@ -147,6 +160,15 @@ export const ENDPOINT_OPTION_KEYS = [
   'tlsInsecureSkipVerify',
 ] as const satisfies readonly OptionKey[];
 
+/** The options that say where schemas are registered, and how. */
+export const SCHEMA_REGISTRY_OPTION_KEYS = [
+  'schemaRegistryUrl',
+  'schemaRegistryBasicAuth',
+  'schemaRegistryBearerToken',
+  'schemaRegistryTlsCa',
+  'schemaRegistrySubjects',
+] as const satisfies readonly OptionKey[];
+
 /** The options that belong to Kafka besides, and stand at no endpoint. */
 export const KAFKA_OPTION_KEYS = [
   'acks',
@@ -157,6 +179,7 @@ export const KAFKA_OPTION_KEYS = [
   'tls',
   'partitioner',
   'topicTemplate',
+  ...SCHEMA_REGISTRY_OPTION_KEYS,
 ] as const satisfies readonly OptionKey[];
 
 /** What an endpoint says; what it does not is left to each stream. */

@@ -20,7 +20,7 @@ export interface SinkContext {
 export function createSink(stream: ResolvedStream, { userAgent, ...context }: SinkContext): Sink {
   const { destination, options, secrets = {}, name, database } = stream;
   if (destination.kind === 'kafka') {
-    return new KafkaSink({ ...context, destination, stream: name, database, options, secrets });
+    return new KafkaSink({ ...context, userAgent, destination, stream: name, database, options, secrets });
   }
   assert(destination.kind === 'webhook', 'endpoints are resolved before');
   return new WebhookSink({ ...context, url: destination.url, options, secrets, userAgent });

@@ -1,5 +1,12 @@
 import type { AttemptPhases } from '../model/delivery-control.ts';
+import type { Requirement } from '../model/requirement.ts';
 import type { EventOperation } from '../model/stream.ts';
+
+/** Schemas as JSON. Records of one table have the same strings. */
+export interface RecordSchemas {
+  readonly key: string | null;
+  readonly value: string;
+}
 
 /** One of a batch's messages, for sinks that send each by itself. An event is one, or several where its envelope wants it. */
 export interface SinkRecord {
@@ -12,10 +19,14 @@ export interface SinkRecord {
   readonly table: string;
   /** Of the change, as Postgres writes it. */
   readonly lsn: string;
-  /** JSON; null: the event has none. */
+  /** JSON, or as its schema has it; null: the event has none. */
   readonly key: Buffer | null;
-  /** JSON; null: the row of the key is gone, which is all that is said. */
+  /** JSON, or as its schema has it; null: the row of the key is gone, which is all that is said. */
   readonly value: Buffer | null;
+  /** What has to be known to read key and value; absent: they are JSON. */
+  readonly schemas?: RecordSchemas;
+  /** Why the event cannot be written in the stream's format; absent: it is. It is rejected. */
+  readonly fault?: string;
   /** Records of one text keep their order. Null: those of one key do. */
   readonly order: string | null;
 }
@@ -110,6 +121,11 @@ export interface Sink {
    * is sent. `tables`: whose events are to be taken.
    */
   probe?(tables: readonly SourceTable[], signal: AbortSignal): Promise<Outcome>;
+  /**
+   * What `probe` asks, part by part, for people. Absent: the destination cannot be asked. Answers are bounded in time; it
+   * never rejects.
+   */
+  inspect?(tables: readonly SourceTable[]): Promise<readonly Requirement[]>;
   /** Ends what is still under way and frees the connections. */
   close(): Promise<void>;
 }

@@ -9,7 +9,6 @@ import { checkedName, checkedTable, checkLength, invalid, placedName, type Value
 /** See `analyze`. */
 export function analyzeCreateStream(statement: ast.CreateStream, values: Values): CreateStreamCommand {
   const { orReplace, ifNotExists, format, envelope, operations, when, transform, key } = statement;
-  if (format !== null) refuseNotYet('FORMAT', format);
   const destination = analyzeDestination(statement.destination, values);
   return {
     kind: statement.kind,
@@ -25,12 +24,24 @@ export function analyzeCreateStream(statement: ast.CreateStream, values: Values)
     transform: transform === null ? null : analyzeTransform(transform, values),
     key: key?.map(placedName) ?? null,
     comment: values.textOrNull(statement.comment),
-    ...createdOptions(statement.options, values, { ...destination, position: statement.destination.position }),
+    ...createdOptions(
+      statement.options,
+      values,
+      { ...destination, position: statement.destination.position },
+      {
+        format: format?.value ?? 'json',
+        position: format?.position,
+        envelope: envelope?.value ?? 'native',
+        transform,
+        scope: statement.source.kind,
+        tables: statement.source.kind === 'tables' ? statement.source.items.length : 0,
+      },
+    ),
   };
 }
 
 /** 0A000 for a clause that `not-yet.ts` lists. */
-export function refuseNotYet(word: string, choice: ast.Choice<string>): void {
+function refuseNotYet(word: string, choice: ast.Choice<string>): void {
   const clause = `${word} ${choice.value.toUpperCase()}`;
   const hint = NOT_YET_CLAUSES.get(clause);
   if (hint === undefined) return;

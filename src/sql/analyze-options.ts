@@ -1,4 +1,5 @@
 import { destinationConflict } from '../model/destination-rules.ts';
+import { formatConflict, type FormattedStream } from '../model/format-rules.ts';
 import {
   applyOptionChanges,
   conflictOf,
@@ -11,24 +12,29 @@ import { SECRET_OPTION_NAMES, secretFault, type SecretOptionKey } from '../model
 import { DEFAULT_STREAM_OPTIONS, type EndpointOptions } from '../model/stream-options.ts';
 import type { OptionKey, StreamOptions } from '../model/stream-options.ts';
 import type { Destination } from '../model/stream.ts';
-import type { PgError } from '../postgres/sqlstate.ts';
+import { PgError } from '../postgres/sqlstate.ts';
 import type { Name, Option, OptionValue } from './ast.ts';
 import { findOption, headerFault, headerOf, optionOf, readOption } from './options.ts';
 import type { StreamOption } from './option-table.ts';
 import { shorten } from './syntax-error.ts';
 import { checkLength, invalid, type Values } from './values.ts';
 
+/** What of a new stream its format has to go with, and where the format stands. */
+type StreamForm = Omit<FormattedStream, 'destination' | keyof OptionSet> & { readonly position: number | undefined };
+
 /** The options that a new stream has. `position`: where the destination stands. */
 export function createdOptions(
   given: readonly Option[],
   values: Values,
   destination: Destination & { readonly position?: number },
+  form: StreamForm | null = null,
 ): OptionSet {
   const reading = new Reading(given, values);
   const before: OptionSet = { options: DEFAULT_STREAM_OPTIONS, givenOptions: [] };
   reading.refuseConflict({ ...DEFAULT_STREAM_OPTIONS, ...reading.set, headers: reading.mergedHeaders() });
   const created = applyOptionChanges(before, reading.changes());
   reading.refuseFor(destination, created);
+  if (form !== null) reading.refuseFormat({ ...form, destination, ...created }, form.position ?? destination.position);
   return created;
 }
 
@@ -164,6 +170,14 @@ class Reading {
     const positions = conflict.keys.flatMap((key) => this.#positions.get(key) ?? []);
     const position = positions.length === 0 ? destination.position : Math.max(...positions);
     throw invalid(conflict.message, position, conflict.detail, conflict.hint ?? undefined);
+  }
+
+  /** 0A000 or 22023 for what the format cannot go with. */
+  refuseFormat(stream: FormattedStream, formatPosition: number | undefined): void {
+    const conflict = formatConflict(stream, (key) => optionOf(key).name);
+    if (conflict === null) return;
+    const [position = formatPosition] = conflict.keys.flatMap((key) => this.#positions.get(key) ?? []);
+    throw new PgError(conflict.condition, conflict.message, { position, hint: conflict.hint });
   }
 
   changes(): OptionChanges {

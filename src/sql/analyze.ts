@@ -2,13 +2,7 @@ import { NO_CHANGES, type OptionChanges } from '../model/option-changes.ts';
 import { MAX_SECRET_BYTES, SecretValue } from '../model/secret.ts';
 import { parseLsn, type Lsn } from '../postgres/lsn.ts';
 import type * as ast from './ast.ts';
-import {
-  analyzeCreateStream,
-  analyzeDestination,
-  analyzeTransform,
-  refuseNotYet,
-  tableRequest,
-} from './analyze-create.ts';
+import { analyzeCreateStream, analyzeDestination, analyzeTransform, tableRequest } from './analyze-create.ts';
 import { changedOptions, endpointOptions, resetOptions } from './analyze-options.ts';
 import type {
   Command,
@@ -134,7 +128,6 @@ function analyzeAction(action: ast.StreamAction, values: Values): StreamActionCo
     case 'set-destination':
       return { kind: action.kind, destination: analyzeDestination(action.destination, values) };
     case 'set-format':
-      refuseNotYet('FORMAT', action.format);
       return { kind: action.kind, format: action.format.value };
     case 'set-envelope':
       return { kind: action.kind, envelope: action.envelope.value };

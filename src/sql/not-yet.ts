@@ -4,6 +4,5 @@
 
 /** Clauses by their spelling, with what there is instead. */
 export const NOT_YET_CLAUSES: ReadonlyMap<string, string> = new Map([
-  ['FORMAT AVRO', 'Use FORMAT JSON.'],
   ['TO KINESIS', `Use TO WEBHOOK 'https://…' or TO KAFKA 'host:port'.`],
 ]);

@@ -60,6 +60,10 @@ const TOPIC_TEMPLATE = {
   test: new RegExp(`^(?:[A-Za-z0-9._-]|${PLACEHOLDER}){0,249}$`),
   words: 'names of topics with {database}, {schema}, {table}, {op} and {stream}',
 };
+const REGISTRY_URL = {
+  test: /^(?:|https?:\/\/[^\s/?#@\p{Cc}]{1,255}(?:\/[^\s?#\p{Cc}]{0,1000})?)$/u,
+  words: 'http and https URLs without user, query and fragment',
+};
 const SHORT_TEXT = { test: /^[^\p{Cc}]{0,250}$/u, words: 'texts of at most 250 characters, none a control character' };
 
 const WEBHOOK = 'webhook';
@@ -288,5 +292,36 @@ export const STREAM_OPTIONS: readonly StreamOption[] = Object.freeze([
       pattern: TOPIC_TEMPLATE,
       destination: KAFKA,
     },
+  ),
+  option('schema_registry_url', 'schemaRegistryUrl', 'text', '', 'where the schemas of FORMAT AVRO are registered', {
+    pattern: REGISTRY_URL,
+    destination: KAFKA,
+  }),
+  option(
+    'schema_registry_basic_auth',
+    'schemaRegistryBasicAuth',
+    'secret',
+    null,
+    '`user:password` for the schema registry',
+    { destination: KAFKA },
+  ),
+  option('schema_registry_bearer_token', 'schemaRegistryBearerToken', 'secret', null, 'token for the schema registry', {
+    destination: KAFKA,
+  }),
+  option(
+    'schema_registry_tls_ca',
+    'schemaRegistryTlsCa',
+    'secret',
+    null,
+    'who signs the schema registry’s certificate, in PEM',
+    { destination: KAFKA },
+  ),
+  option(
+    'schema_registry_subjects',
+    'schemaRegistrySubjects',
+    'enum',
+    'topic',
+    'what schemas are registered under: `<topic>-key` and `<topic>-value`, the record’s name, or both',
+    { values: ['topic', 'record', 'topic_record'], destination: KAFKA },
   ),
 ]);

@@ -42,6 +42,7 @@ async function sinkAlone(brokers: string, sample: Pick<SinkRecord, 'key' | 'valu
     secrets: {},
     guard: new AddressGuard(parseEgressAllow(['127.0.0.1'])),
     clock: systemClock,
+    userAgent: 'walhook/bench',
     random: systemRandom,
   });
   const { signal } = new AbortController();

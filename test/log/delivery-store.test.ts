@@ -26,6 +26,7 @@ const EVENT: StoredEventRow = {
   secondLane: null,
   barrier: false,
   oldKey: null,
+  messages: null,
   key: '{"id":1}',
   payload: Buffer.from('{}'),
 };

@@ -181,7 +181,6 @@ const refused: readonly Refused[] = [
     message: /^TO KINESIS is not/,
     hint: /WEBHOOK/,
   },
-  { text: 'ALTER CDC STREAM s SET FORMAT «AVRO', code: '0A000', message: /^FORMAT AVRO is not/, hint: /JSON/ },
   // Statements besides CREATE.
   {
     text: `ALTER CDC STREAM s SET («start_lsn = '0/1')`,
@@ -223,6 +222,57 @@ const refused: readonly Refused[] = [
     message: /^a stream to Kafka needs a topic$/,
     detail: /neither/,
     hint: /topic_template/,
+  },
+  // FORMAT AVRO: where there are schemas, and what is written straight from the rows.
+  ...(
+    [
+      [`ENDPOINT e FORMAT «AVRO`, '0A000', /^FORMAT AVRO is not supported TO ENDPOINT$/, /TO KAFKA/],
+      [`KAFKA 'k' TOPIC 'x' FORMAT «AVRO`, '22023', /^FORMAT AVRO needs schema_registry_url$/, /WITH/],
+      [`KAFKA 'k' TOPIC 'x' FORMAT «AVRO ENVELOPE CLOUDEVENTS`, '0A000', /with ENVELOPE CLOUDEVENTS$/, /FLAT/],
+      [`KAFKA 'k' TOPIC 'x' FORMAT «AVRO TRANSFORM JSONPATH '$'`, '0A000', /with TRANSFORM$/, /JSON/],
+      [
+        `KAFKA 'k' TOPIC 'x' WITH (schema_registry_url = «'http://r')`,
+        '22023',
+        /belongs to FORMAT AVRO$/,
+        /FORMAT AVRO/,
+      ],
+      [
+        `KAFKA 'k' TOPIC 'x' FORMAT AVRO WITH (schema_registry_url = 'http://r', numbers = «number)`,
+        '22023',
+        /^option "numbers" belongs to FORMAT JSON$/,
+        /column/,
+      ],
+      [
+        `KAFKA 'k' TOPIC 'x' FORMAT AVRO WITH (schema_registry_url = «'http://r:99999')`,
+        '22023',
+        /^invalid value for option "schema_registry_url"$/,
+        /no URL/,
+      ],
+    ] as const
+  ).map(([destination, code, message, hint]) => ({
+    text: `CREATE CDC STREAM ON t TO ${destination}`,
+    code,
+    message,
+    hint,
+  })),
+  ...([`'http://u:p@r'`, `'https://r?token=x'`, `'ftp://r'`, `'r:8081'`] as const).map((value) => ({
+    text: `CREATE CDC STREAM ON t TO KAFKA 'k' TOPIC 'x' FORMAT AVRO WITH (schema_registry_url = «${value})`,
+    code: '22023' as const,
+    message: /^invalid value for option "schema_registry_url"/,
+    detail: /http and https URLs without user, query and fragment/,
+  })),
+  {
+    text: `CREATE CDC STREAM s ON t, u TO KAFKA 'k' TOPIC 'x' FORMAT «AVRO WITH (schema_registry_url = 'http://r')`,
+    code: '22023',
+    message: /^tables of one topic/,
+    hint: /topic_record/,
+  },
+  {
+    text: `CREATE CDC STREAM ON t TO KAFKA 'k' TOPIC 'x' FORMAT AVRO WITH (schema_registry_url = 'http://r',
+      schema_registry_basic_auth = SECRET a, schema_registry_bearer_token = «SECRET b)`,
+    code: '22023',
+    message: /exclude each other/,
+    detail: /one way/,
   },
   // Kafka: what its brokers, its topic and its options may be.
   ...(

@@ -57,6 +57,7 @@ test('the defaults are those of the design', () => {
     saslMechanism: 'none',
     tls: false,
     partitioner: 'murmur2',
+    schemaRegistrySubjects: 'topic',
   });
 });
 
@@ -112,6 +113,8 @@ const taken: readonly (readonly [name: string, text: string, key: keyof StreamOp
   ['acks', '1', 'acks', '1'],
   ['sasl_mechanism', 'SCRAM-SHA-256', 'saslMechanism', 'scram-sha-256'],
   ['topic_template', '{schema}.{table}', 'topicTemplate', '{schema}.{table}'],
+  ['schema_registry_url', 'https://registry:8081/v1', 'schemaRegistryUrl', 'https://registry:8081/v1'],
+  ['schema_registry_subjects', 'TOPIC_RECORD', 'schemaRegistrySubjects', 'topic_record'],
   ['headers', '{}', 'headers', {}],
   ['headers', '{"X-A": "{schema}.{table}-{op}"}', 'headers', { 'X-A': '{schema}.{table}-{op}' }],
   ['headers', '{"X-A": "{\\"table\\": 1} {} { op }"}', 'headers', { 'X-A': '{"table": 1} {} { op }' }],

@@ -14,13 +14,17 @@ export interface KafkaSinkShape {
   readonly options?: Partial<StreamOptions>;
   readonly password?: string;
   readonly ca?: string;
+  /** Secrets of the schema registry's options. */
+  readonly registry?: Partial<
+    Record<'schemaRegistryBasicAuth' | 'schemaRegistryBearerToken' | 'schemaRegistryTlsCa', string>
+  >;
   readonly allow?: readonly string[];
   readonly onRefused?: () => void;
 }
 
 /** A sink as a stream has it, closed with the test file. */
 export function kafkaSink(shape: KafkaSinkShape): KafkaSink {
-  const { brokers, topic = 't', options = {}, password, ca, allow = ['127.0.0.1'], onRefused } = shape;
+  const { brokers, topic = 't', options = {}, password, ca, registry = {}, allow = ['127.0.0.1'], onRefused } = shape;
   const secret = (text: string) => ({ values: [new SecretValue(text)], problem: null });
   const sink = new KafkaSink({
     destination: { kind: 'kafka', brokers, topic },
@@ -31,15 +35,18 @@ export function kafkaSink(shape: KafkaSinkShape): KafkaSink {
       requestTimeoutMs: 10_000,
       ...(password === undefined ? {} : { saslPassword: new SecretValue(password) }),
       ...(ca === undefined ? {} : { tlsCa: new SecretValue(ca) }),
+      ...Object.fromEntries(Object.entries(registry).map(([key, text]) => [key, new SecretValue(text)])),
       ...options,
     },
     secrets: {
       ...(password === undefined ? {} : { saslPassword: secret(password) }),
       ...(ca === undefined ? {} : { tlsCa: secret(ca) }),
+      ...Object.fromEntries(Object.entries(registry).map(([key, text]) => [key, secret(text)])),
     },
     guard: new AddressGuard(parseEgressAllow(allow)),
     clock: systemClock,
     random: systemRandom,
+    userAgent: 'walhook/test',
     ...(onRefused === undefined ? {} : { onRefused }),
   });
   after(() => sink.close());

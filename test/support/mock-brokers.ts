@@ -62,6 +62,8 @@ export interface ReadMessage {
   readonly key: string | null;
   /** Null: a tombstone. */
   readonly payload: string | null;
+  /** The same as bytes. */
+  readonly bytes: { readonly key: Buffer | null; readonly payload: Buffer | null };
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -114,6 +116,7 @@ export class TopicReader {
           partition,
           key: key === undefined ? null : key.toString(),
           payload: isTombstone === true ? null : payload.toString(),
+          bytes: { key: key ?? null, payload: isTombstone === true ? null : payload },
           headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.toString()])),
         });
       }

@@ -8,7 +8,16 @@ import type { SaslCredentials } from './log-in.ts';
 
 export type KafkaCredentialOptions = Pick<
   StreamOptions,
-  'saslMechanism' | 'saslPassword' | 'saslUsername' | 'tls' | 'tlsCa' | 'tlsClientCert' | 'tlsClientKey'
+  | 'saslMechanism'
+  | 'saslPassword'
+  | 'saslUsername'
+  | 'schemaRegistryBasicAuth'
+  | 'schemaRegistryBearerToken'
+  | 'schemaRegistryTlsCa'
+  | 'tls'
+  | 'tlsCa'
+  | 'tlsClientCert'
+  | 'tlsClientKey'
 >;
 
 /** What the secrets of a stream to Kafka come to. */
@@ -16,9 +25,26 @@ export interface KafkaCredentials {
   readonly sasl: SaslCredentials | null;
   /** Null: the system's authorities, and no certificate of ours. */
   readonly secureContext: SecureContext | null;
+  readonly registry: RegistryCredentials;
 }
 
-const SECRETS = ['saslPassword', 'tlsCa', 'tlsClientCert', 'tlsClientKey'] as const;
+/** What shows one to the schema registry. */
+export interface RegistryCredentials {
+  /** Of `Authorization`; null: none. */
+  readonly authorization: string | null;
+  /** Null: the system's authorities. */
+  readonly secureContext: SecureContext | null;
+}
+
+const SECRETS = [
+  'saslPassword',
+  'tlsCa',
+  'tlsClientCert',
+  'tlsClientKey',
+  'schemaRegistryBasicAuth',
+  'schemaRegistryBearerToken',
+  'schemaRegistryTlsCa',
+] as const;
 
 /** Where a secret cannot be had, or is of no use, there are none: nobody logs in as somebody else. */
 export function makeKafkaCredentials(
@@ -35,7 +61,17 @@ export function makeKafkaCredentials(
   const get = (key: SecretOptionKey): string | null => values.get(key) ?? null;
   const secureContext = makeSecureContext(get('tlsCa'), get('tlsClientCert'), get('tlsClientKey'));
   if (secureContext !== null && 'problem' in secureContext) return secureContext;
+  const ofRegistry = makeSecureContext(get('schemaRegistryTlsCa'), null, null);
+  if (ofRegistry !== null && 'problem' in ofRegistry) return { problem: `schema_registry_${ofRegistry.problem}` };
+  const registry = { authorization: authorization(get), secureContext: ofRegistry };
   const { saslMechanism: mechanism, saslUsername: user } = options;
-  if (mechanism === 'none') return { sasl: null, secureContext };
-  return { sasl: { mechanism, user, password: get('saslPassword') ?? '' }, secureContext };
+  if (mechanism === 'none') return { sasl: null, secureContext, registry };
+  return { sasl: { mechanism, user, password: get('saslPassword') ?? '' }, secureContext, registry };
+}
+
+function authorization(get: (key: SecretOptionKey) => string | null): string | null {
+  const token = get('schemaRegistryBearerToken');
+  if (token !== null) return `Bearer ${token}`;
+  const user = get('schemaRegistryBasicAuth');
+  return user === null ? null : `Basic ${Buffer.from(user, 'utf8').toString('base64')}`;
 }

@@ -3,6 +3,7 @@ import { assert, must } from '../../base/assert.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import { parseBrokers } from '../../model/brokers.ts';
+import type { Requirement } from '../../model/requirement.ts';
 import type { ResolvedSecrets } from '../../model/resolved-stream.ts';
 import type { KafkaDestination } from '../../model/stream.ts';
 import type { StreamOptions } from '../../model/stream-options.ts';
@@ -11,13 +12,17 @@ import type { FailureOutcome, Outcome, Sink, SinkBatch, SinkRecord, SourceTable 
 import { Cluster } from './cluster.ts';
 import type { CompressionName } from './compression.ts';
 import { codeFault, faultOf, KafkaFault } from './kafka-fault.ts';
-import { type KafkaCredentialOptions, makeKafkaCredentials } from './kafka-credentials.ts';
+import { type KafkaCredentialOptions, type KafkaCredentials, makeKafkaCredentials } from './kafka-credentials.ts';
+import { brokersRow, problemRow, producerRow, registryRow, topicFault, topicRow } from './inspection.ts';
 import { partitionOf } from './partitioner.ts';
 import { MAX_BATCH_BYTES, Producer } from './producer.ts';
 import { type BatchRecord, recordBytes } from './record-batch.ts';
 import { RecordHeaders } from './record-headers.ts';
 import type { TopicMetadata } from './requests.ts';
+import { SchemaIds } from './schema-ids.ts';
+import { SchemaRegistry, SchemaRegistryError } from './schema-registry.ts';
 import { TopicNames } from './topic-names.ts';
+import { UnreadyRecords } from './unready-records.ts';
 
 /** The options of a stream that are Kafka's. */
 export type KafkaOptions = KafkaCredentialOptions &
@@ -29,6 +34,8 @@ export type KafkaOptions = KafkaCredentialOptions &
     | 'connectTimeoutMs'
     | 'partitioner'
     | 'requestTimeoutMs'
+    | 'schemaRegistrySubjects'
+    | 'schemaRegistryUrl'
     | 'tlsInsecureSkipVerify'
     | 'topicTemplate'
   >;
@@ -43,17 +50,25 @@ export interface KafkaSinkOptions {
   readonly guard: AddressGuard;
   readonly clock: Clock;
   readonly random: Random;
+  /** For the schema registry. */
+  readonly userAgent: string;
   readonly lookup?: LookupFunction;
   /** The brokers have refused the credentials: one may look whether they have changed. */
   readonly onRefused?: () => void;
 }
 
-const REFUSED_CODES: ReadonlySet<string> = new Set(['sasl_failed', 'tls_error', 'topic_authorization']);
-/** `AclOperation.WRITE`, as a bit. https://github.com/apache/kafka/blob/trunk/clients/src/main/java/org/apache/kafka/common/acl/AclOperation.java */
-const MAY_WRITE = 1 << 4;
-
+const REFUSED_CODES: ReadonlySet<string> = new Set([
+  'sasl_failed',
+  'tls_error',
+  'topic_authorization',
+  'schema_registry_401',
+  'schema_registry_403',
+  'schema_registry_tls_error',
+]);
 const PROBE_WITHIN_MS = 5_000;
 const PROBE_EVERY_MS = 200;
+/** How long the schema registry may take for an answer. */
+const REGISTRY_TIMEOUT_MS = 10_000;
 
 /** A record on its way, and where it goes. */
 interface Placed {
@@ -78,15 +93,18 @@ export class KafkaSink implements Sink {
   readonly #producer: Producer;
   readonly #topics: TopicNames;
   readonly #headers = new RecordHeaders();
+  /** Null: no record has a schema. */
+  readonly #registry: SchemaRegistry | null;
+  readonly #schemaIds: SchemaIds | null;
   readonly #underWay = new Set<(outcome: Outcome) => void>();
   #nextPartition = 0;
   #closed = false;
 
   constructor(sinkOptions: KafkaSinkOptions) {
-    const { destination, options, secrets, stream, database, guard, lookup, clock, random } = sinkOptions;
+    const { destination, options, secrets, stream, database, guard, lookup, clock, random, userAgent } = sinkOptions;
     const { compression, connectTimeoutMs, topicTemplate, acks } = options;
     const made = makeKafkaCredentials(options, secrets);
-    const credentials = 'problem' in made ? { sasl: null, secureContext: null } : made;
+    const credentials = 'problem' in made ? NO_CREDENTIALS : made;
     this.problem = 'problem' in made ? made.problem : compression === 'br' ? 'compression: br is for webhooks' : null;
     this.#options = sinkOptions;
     this.#topics = new TopicNames({ topic: destination.topic, template: topicTemplate, stream, database });
@@ -102,6 +120,10 @@ export class KafkaSink implements Sink {
     });
     const codec: CompressionName = compression === 'br' ? 'none' : compression;
     this.#producer = new Producer(this.#cluster, { acks, compression: codec, clock });
+    const { schemaRegistryUrl: url, schemaRegistrySubjects: subjects } = options;
+    const shared = { guard, lookup, connectTimeoutMs, userAgent, clock };
+    this.#registry = url === '' ? null : new SchemaRegistry({ url, ...credentials.registry, ...shared });
+    this.#schemaIds = this.#registry === null ? null : new SchemaIds(this.#registry, subjects, clock);
   }
 
   send(batch: SinkBatch, signal: AbortSignal): Promise<Outcome> {
@@ -128,15 +150,27 @@ export class KafkaSink implements Sink {
     });
     const checked = this.#checkPatiently(this.#topics.topicsOf(tables), signal).then(
       (): Outcome => ({ class: 'ok', status: null, failed: [] }),
-      (error: unknown) => faultOf(error).failure,
+      outcomeOfError,
     );
     return Promise.race([cancelled, checked]);
+  }
+
+  async inspect(tables: readonly SourceTable[]): Promise<readonly Requirement[]> {
+    if (this.problem !== null) return [problemRow(this.problem)];
+    const found = await failing(this.#cluster.inspect(this.#topics.topicsOf(tables)));
+    const ofRegistry =
+      this.#registry === null ? [] : [registryRow(await failureOf(this.#registry.probe(this.#registryTimeoutMs)))];
+    if ('class' in found) return [brokersRow(found), ...ofRegistry];
+    const ofProducer =
+      this.#options.options.acks === 'all' ? [producerRow(await failureOf(this.#producer.probe()))] : [];
+    return [brokersRow({ brokers: found.brokers.length }), ...found.topics.map(topicRow), ...ofProducer, ...ofRegistry];
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     this.#producer.close();
     this.#cluster.close();
+    await this.#registry?.close();
     for (const finish of this.#underWay) finish({ class: 'cancelled' });
   }
 
@@ -149,7 +183,7 @@ export class KafkaSink implements Sink {
         await this.#check(topics);
         return;
       } catch (error) {
-        const { remedy } = faultOf(error);
+        const { remedy } = error instanceof SchemaRegistryError ? NO_REMEDY : faultOf(error);
         if (remedy !== 'again' || clock.monotonicMs() >= untilMs) throw error;
         await clock.sleep(PROBE_EVERY_MS, signal);
       }
@@ -159,12 +193,15 @@ export class KafkaSink implements Sink {
   async #check(topics: readonly string[]): Promise<void> {
     const answer = await this.#cluster.inspect(topics);
     for (const topic of answer.topics) {
-      if (topic.error !== 0) throw aboutTopic(codeFault(topic.error), topic.name);
-      const mayWrite = topic.operations === null || (topic.operations & MAY_WRITE) !== 0;
-      if (!mayWrite) throw aboutTopic(codeFault(TOPIC_AUTHORIZATION), topic.name);
-      if (topic.leaders.includes(-1)) throw aboutTopic(NO_LEADER, topic.name);
+      const fault = topicFault(topic);
+      if (fault !== null) throw aboutTopic(fault, topic.name);
     }
     await this.#producer.probe();
+    await this.#registry?.probe(this.#registryTimeoutMs);
+  }
+
+  get #registryTimeoutMs(): number {
+    return Math.min(REGISTRY_TIMEOUT_MS, this.#options.options.requestTimeoutMs);
   }
 
   async #produce(batch: SinkBatch): Promise<Outcome> {
@@ -172,13 +209,21 @@ export class KafkaSink implements Sink {
     const deadlineMs = this.#options.clock.monotonicMs() + this.#options.options.requestTimeoutMs;
     const names = records.map((record) => this.#topics.topic(record));
     const topics = await this.#lookUp(new Set(names));
+    await this.#learnSchemas(records, names, topics);
     const failures = new Map<number, FailureOutcome>();
-    const placed: Placed[] = [];
+    const unready = new UnreadyRecords();
+    const ready: Placed[] = [];
     for (const [i, record] of records.entries()) {
       const topic = topics.get(names[i]!)!;
       if (topic instanceof KafkaFault) failures.set(record.event, topic.failure);
-      else placed.push(this.#place(batch, record, topic));
+      else {
+        const one = unready.failureOf(record) ?? this.#place(batch, record, topic);
+        if ('class' in one) unready.add(record, one);
+        else ready.push(one);
+      }
     }
+    const placed = unready.without(ready);
+    for (const [event, failure] of unready.failures) failures.set(event, failure);
     await Promise.all(
       runsOf(placed).map(
         ({ placed: piece, bytes }) =>
@@ -211,13 +256,34 @@ export class KafkaSink implements Sink {
     return found;
   }
 
+  /** Has the ids of schemas that are not known yet asked for, at once. */
+  async #learnSchemas(
+    records: readonly SinkRecord[],
+    names: readonly string[],
+    topics: ReadonlyMap<string, TopicMetadata | KafkaFault>,
+  ): Promise<void> {
+    const ids = this.#schemaIds;
+    if (ids === null) return;
+    const missing: Promise<void>[] = [];
+    for (const [i, record] of records.entries()) {
+      const name = names[i]!;
+      const asked = topics.get(name) instanceof KafkaFault ? null : ids.missing(record, name, this.#registryTimeoutMs);
+      if (asked !== null) missing.push(asked);
+    }
+    if (missing.length > 0) await Promise.all(missing);
+  }
+
   #faultOfTopic(name: string): KafkaFault {
     return aboutTopic(codeFault(this.#cluster.errorOf(name) ?? UNKNOWN_TOPIC), name);
   }
 
-  #place(batch: SinkBatch, record: SinkRecord, { name, leaders }: TopicMetadata): Placed {
-    const { key, value } = record;
-    const partition = this.#partition(record, Math.max(1, leaders.length));
+  /** Where a record goes, or why it goes nowhere. */
+  #place(batch: SinkBatch, record: SinkRecord, { name, leaders }: TopicMetadata): Placed | FailureOutcome {
+    if (record.fault !== undefined) return unwritable(record.fault);
+    const framed = this.#schemaIds?.framed(record, name) ?? record;
+    if ('class' in framed) return framed;
+    const { key, value } = framed;
+    const partition = this.#partition({ ...record, key }, Math.max(1, leaders.length));
     return {
       event: record.event,
       topic: name,
@@ -226,7 +292,7 @@ export class KafkaSink implements Sink {
     };
   }
 
-  #partition({ key, order, schema, table }: SinkRecord, count: number): number {
+  #partition({ key, order, schema, table }: Omit<SinkRecord, 'value'>, count: number): number {
     const { partitioner } = this.#options.options;
     if (partitioner === 'round_robin') return (this.#nextPartition = (this.#nextPartition + 1) % 2 ** 31) % count;
     const by = order === null ? (key ?? Buffer.from(`${schema}.${table}`, 'utf8')) : Buffer.from(order, 'utf8');
@@ -234,9 +300,32 @@ export class KafkaSink implements Sink {
   }
 }
 
-const NO_LEADER = new KafkaFault('transient', 'no_leader', 'a partition has no leader now', 'again');
+const NO_CREDENTIALS: KafkaCredentials = {
+  sasl: null,
+  secureContext: null,
+  registry: { authorization: null, secureContext: null },
+};
+/** Whatever asking has thrown. */
+function outcomeOfError(error: unknown): FailureOutcome {
+  return error instanceof SchemaRegistryError ? error.failure : faultOf(error).failure;
+}
+
+function failing<T>(work: Promise<T>): Promise<T | FailureOutcome> {
+  return work.catch(outcomeOfError);
+}
+
+function failureOf(work: Promise<void>): Promise<FailureOutcome | null> {
+  return work.then(() => null, outcomeOfError);
+}
+
+const NO_REMEDY = { remedy: 'none' } as const;
+
+/** The event has no form in the stream's format. */
+function unwritable(reason: string): FailureOutcome {
+  return { class: 'rejected', status: null, code: 'format', reason, retryAfterMs: null };
+}
+
 const UNKNOWN_TOPIC = 3;
-const TOPIC_AUTHORIZATION = 29;
 
 function aboutTopic({ failure, remedy }: KafkaFault, topic: string): KafkaFault {
   return new KafkaFault(failure.class, failure.code, `topic "${topic}": ${failure.reason}`, remedy);
