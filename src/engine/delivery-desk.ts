@@ -12,6 +12,7 @@ import type {
   TestResult,
   TestTarget,
 } from '../model/delivery-control.ts';
+import type { Requirement } from '../model/requirement.ts';
 import type { StreamDefinition } from '../model/stream.ts';
 import { PgError } from '../postgres/sqlstate.ts';
 import type { EndpointTest } from './endpoint-test.ts';
@@ -120,6 +121,10 @@ export class DeliveryDesk implements DeliveryControl {
     const transformed = await this.#options.transformer.transform(`peek ${id}`, transform, body, limit);
     const shown = 'body' in transformed ? transformed.body.toString('utf8') : `transform failed: ${transformed.fault}`;
     return { ...request, body: shown };
+  }
+
+  inspect(stream: string, signal: AbortSignal): Promise<readonly Requirement[]> {
+    return this.#options.test.inspect(stream, signal);
   }
 
   async test(target: TestTarget, signal: AbortSignal): Promise<TestResult> {

@@ -5,11 +5,12 @@ import { missingObject } from '../catalog/plan.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { formatUuid } from '../formats/event-id.ts';
 import type { TestResult, TestTarget } from '../model/delivery-control.ts';
+import type { Requirement } from '../model/requirement.ts';
 import { type ResolvedStream, secretTexts, withoutSecrets } from '../model/resolved-stream.ts';
 import { DEFAULT_STREAM_OPTIONS } from '../model/stream-options.ts';
 import type { Destination, StreamDefinition } from '../model/stream.ts';
 import { PgError } from '../postgres/sqlstate.ts';
-import type { SinkBatch } from '../sinks/sink.ts';
+import type { Sink, SinkBatch } from '../sinks/sink.ts';
 import { AddressGuard, parseEgressAllow } from '../sinks/address-guard.ts';
 import { resolveStreams, type ResolvingCatalog } from './resolve-stream.ts';
 import { readStreamMessage } from './stream-message.ts';
@@ -35,14 +36,9 @@ export class EndpointTest {
 
   /** 42704 where there is no such stream or endpoint. */
   async run(target: TestTarget, signal: AbortSignal): Promise<TestResult> {
-    const { clock, random, egressAllow, userAgent } = this.#options;
-    const [message] = resolveStreams([this.#definition(target)], this.#seenBy(target), clock.now());
-    const stream = readStreamMessage(message!);
+    const { clock } = this.#options;
+    const { stream, sink } = await this.#sinkOf(target);
     const { destination, options, secrets = {}, tables } = stream;
-    const guard = new AddressGuard(parseEgressAllow(egressAllow));
-    // Its HTTP client is some 10 MB, for what is seldom asked.
-    const { createSink } = await import('../sinks/create-sink.ts');
-    const sink = createSink(stream, { userAgent, guard, clock, random });
     const signatureSent = options.signingSecret !== null && sink.probe === undefined;
     const problem = sink.problem ?? null;
     if (problem !== null) {
@@ -67,6 +63,32 @@ export class EndpointTest {
     const said = isOk ? null : (outcome.excerpt ?? null);
     const responseExcerpt = said === null ? null : withoutSecrets(said, secretTexts({ secrets, options, destination }));
     return { ok: isOk, httpStatus, totalMs, signatureSent, responseExcerpt, error };
+  }
+
+  /**
+   * What the stream's destination has to be like, and is; empty where it cannot be asked without being sent something. 42704,
+   * 57014.
+   */
+  async inspect(name: string, signal: AbortSignal): Promise<readonly Requirement[]> {
+    const { stream, sink } = await this.#sinkOf({ kind: 'stream', name });
+    const cancelled = new Promise<null>((resolve) => {
+      if (signal.aborted) resolve(null);
+      signal.addEventListener('abort', () => resolve(null), { once: true });
+    });
+    const found = await Promise.race([cancelled, sink.inspect?.(stream.tables) ?? []]);
+    await sink.close();
+    if (found === null) throw new PgError('query_canceled', 'canceling statement due to user request');
+    return found;
+  }
+
+  async #sinkOf(target: TestTarget): Promise<{ readonly stream: ResolvedStream; readonly sink: Sink }> {
+    const { clock, random, egressAllow, userAgent } = this.#options;
+    const [message] = resolveStreams([this.#definition(target)], this.#seenBy(target), clock.now());
+    const stream = readStreamMessage(message!);
+    const guard = new AddressGuard(parseEgressAllow(egressAllow));
+    // Its HTTP client is some 10 MB, for what is seldom asked.
+    const { createSink } = await import('../sinks/create-sink.ts');
+    return { stream, sink: createSink(stream, { userAgent, guard, clock, random }) };
   }
 
   /** The catalog as the statement that declares the stream sees it. */

@@ -1,4 +1,5 @@
 import type { StreamControl } from '../model/stream-control.ts';
+import type { Requirement } from '../model/requirement.ts';
 import type { ServerInfo } from '../model/server-info.ts';
 import type { StreamReport } from '../model/status.ts';
 import { PgError, SQLSTATE, type PgNotice } from '../postgres/sqlstate.ts';
@@ -179,7 +180,7 @@ async function show(command: ShowCommand, context: CommandContext): Promise<Resu
       return showCreateEndpoint(endpoint);
     }
     case 'check':
-      return showCheck(await control.check(await sessionDatabase(questioner)));
+      return showCheck(await requirements(context));
     case 'show-slots':
       return showSlots(await control.slots());
     case 'show-settings':
@@ -192,6 +193,25 @@ async function show(command: ShowCommand, context: CommandContext): Promise<Resu
 function ownerOf({ definition }: StreamReport): string {
   return definition.owner;
 }
+
+/** Of the upstream, and of the destinations of the streams that the client sees, as far as they can be asked. */
+async function requirements(context: CommandContext): Promise<readonly Requirement[]> {
+  const { control, questioner, signal } = context;
+  const database = await sessionDatabase(questioner);
+  const rows = [...(await control.check(database))];
+  const reports = await seen(await control.reports(null), ownerOf, context);
+  const names = reports.flatMap(({ definition }) => (definition.database === database ? [definition.name] : []));
+  for (let at = 0; at < names.length; at += INSPECTED_AT_ONCE) {
+    const some = names.slice(at, at + INSPECTED_AT_ONCE);
+    const found = await Promise.all(some.map((name) => control.delivery.inspect(name, signal)));
+    for (const [i, own] of found.entries()) {
+      for (const row of own) rows.push({ ...row, requirement: `stream ${some[i]!}: ${row.requirement}` });
+    }
+  }
+  return rows;
+}
+
+const INSPECTED_AT_ONCE = 8;
 
 /** Those that the client may see. */
 async function seen<T>(

@@ -1,4 +1,5 @@
 import type { TransactionId } from './catalog-control.ts';
+import type { Requirement } from './requirement.ts';
 import type { StreamDefinition } from './stream.ts';
 
 /** What took how long of an attempt, in ms; null: it did not come to that, or there is no such thing. */
@@ -151,4 +152,6 @@ export interface DeliveryControl {
   peek(stream: string, limit: number): Promise<readonly PeekedRequest[]>;
   /** Sends one event of the type `cdc.test`. What the endpoint makes of it is the result, not an error. */
   test(target: TestTarget, signal: AbortSignal): Promise<TestResult>;
+  /** What the stream's destination has to be like, and is. Empty where it cannot be asked without being sent something. */
+  inspect(stream: string, signal: AbortSignal): Promise<readonly Requirement[]>;
 }

@@ -1,4 +1,4 @@
-/** Something that capturing needs of the upstream: a row of `CHECK CDC`. */
+/** Something that capturing needs of the upstream, or a stream of its destination: a row of `CHECK CDC`. */
 export interface Requirement {
   readonly requirement: string;
   readonly ok: boolean;

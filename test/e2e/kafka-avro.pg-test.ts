@@ -335,3 +335,53 @@ test('tables have a topic and a subject each, or a subject each in one topic', a
     ['one.Event', 'one.Key', 'two.Event', 'two.Key'].map((name) => `renewed-both_stream.public.${name}`),
   );
 });
+
+test('CHECK CDC says of brokers, topics and the registry what is there and what is missing', async () => {
+  const registry = await FakeRegistry.start();
+  const rows = async (stream: string) => {
+    const found = (await sql('CHECK CDC')) as readonly (readonly [string, boolean, string, string | null])[];
+    const own = `stream ${stream}: `;
+    return found
+      .filter(([requirement]) => requirement.startsWith(own))
+      .map(([requirement, ...rest]) => [requirement.slice(own.length), ...rest]);
+  };
+  const well = [
+    ['brokers are reachable, and let one in', true, '3 brokers', null],
+    ['topic native is there, and may be written to', true, '4 partitions', null],
+    ['one may write idempotently, as acks = all does', true, 'a producer id', null],
+    ['the schema registry answers, and lets one in', true, 'its subjects', null],
+  ];
+  await sql('CREATE TABLE checked (id int PRIMARY KEY)', create('checked', `TOPIC 'native'`, registry));
+  assert.deepEqual(await rows('checked_stream'), well);
+  registry.always = { status: 403 };
+  const [, , , refused] = await rows('checked_stream');
+  assert.deepEqual(refused!.slice(1, 3), [
+    false,
+    'schema registry: its subjects: HTTP 403: the credentials are not enough for it',
+  ]);
+  assert.match(String(refused![3]), /^-- schema_registry_url/);
+  await sql(
+    `CREATE OR REPLACE CDC STREAM checked_stream ON checked TO KAFKA '${brokers}' TOPIC 'nowhere' WITH (acks = 1, validate = false)`,
+  );
+  assert.deepEqual(await rows('checked_stream'), [
+    well[0],
+    [
+      'topic nowhere is there, and may be written to',
+      false,
+      'the topic does not exist, or may not be seen',
+      '-- kafka-topics.sh --create --topic nowhere …',
+    ],
+  ]);
+  await sql(
+    `ALTER CDC STREAM checked_stream SET (validate = false)`,
+    `ALTER CDC STREAM checked_stream SET TO KAFKA '127.0.0.1:1' TOPIC 'native'`,
+  );
+  const [away, ...others] = await rows('checked_stream');
+  assert.deepEqual(
+    [away!.slice(0, 3), others],
+    [['brokers are reachable, and let one in', false, 'connection refused'], []],
+  );
+  // Of webhooks nothing is asked: they would be sent something.
+  await sql(`CREATE CDC STREAM hook ON checked TO WEBHOOK 'http://127.0.0.1:9/' WITH (validate = false)`);
+  assert.deepEqual(await rows('hook'), []);
+});

@@ -273,6 +273,10 @@ class FakeDeliveries implements DeliveryControl {
     return Promise.resolve([]);
   }
 
+  inspect(): Promise<readonly Requirement[]> {
+    return Promise.resolve([]);
+  }
+
   test(): Promise<TestResult> {
     const none = { responseExcerpt: null, error: null };
     return Promise.resolve({ ok: true, httpStatus: 204, totalMs: 1, signatureSent: false, ...none });
