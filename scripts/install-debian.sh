@@ -19,7 +19,7 @@ packages=(
 # Runs a single .java file, so the compiler has to be there too. Any from 17 on will do.
 java --list-modules 2>/dev/null | grep '^jdk\.compiler' >/dev/null || packages+=(default-jdk-headless)
 
-# Fetches Kafka's broker (scripts/install-kafka.mjs).
+# Fetches Kafka's broker and what reads from it (scripts/install-kafka.mjs).
 command -v mvn >/dev/null || packages+=(maven)
 
 missing=()

@@ -1,5 +1,8 @@
-// Fetches Apache Kafka's broker, which `npm run test:full` and the benchmark start on the machine's JVM: from Maven Central,
-// once, into a cache folder of the user's. Which files these are, scripts/kafka says. Prints the folder.
+// Fetches what `npm run test:full` and the benchmark start on the machine's JVM: Apache Kafka's broker, its Connect with readers
+// of Debezium's and of Avro, a schema registry. From Maven Central, once, into a cache folder of the user's. Which files these are, the
+// folders beside this program say. Prints the folder.
+//
+//   node scripts/install-kafka.mjs [kafka | kafka-connect | schema-registry]
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
@@ -7,10 +10,22 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const VERSION = '4.3.1';
-const own = fileURLToPath(new URL('kafka/', import.meta.url));
+const SETS = {
+  kafka: { version: '4.3.1' },
+  'kafka-connect': { version: '4.3.1' },
+  // Apicurio Registry, which has the interface of Confluent's: the newest that runs on Java 17. Its parts are one archive, and the
+  // project that it was built from is not published.
+  'schema-registry': { version: '3.0.9', artifact: 'io.apicurio:apicurio-registry-app:3.0.9:tar.gz:all' },
+};
+const set = process.argv[2] ?? 'kafka';
+if (!(set in SETS)) {
+  console.error(`walhook: there is ${Object.keys(SETS).join(', ')}`);
+  process.exit(2);
+}
+const { version, artifact } = SETS[set];
+const own = fileURLToPath(new URL(`${set}/`, import.meta.url));
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'walhook');
-const folder = join(cache, `kafka-${VERSION}`);
+const folder = join(cache, `${set}-${version}`);
 
 const expected = new Map(
   readFileSync(join(own, 'SHA256SUMS'), 'utf8')
@@ -43,10 +58,10 @@ function fault(at) {
 if (fault(folder) !== null) {
   const fresh = `${folder}.${process.pid}`;
   mkdirSync(fresh, { recursive: true });
-  const args = ['-q', '-B', '-f', join(own, 'pom.xml'), 'dependency:copy-dependencies'];
-  const run = spawnSync('mvn', [...args, '-DincludeScope=runtime', `-DoutputDirectory=${fresh}`], {
-    stdio: ['ignore', 2, 2],
-  });
+  const what = artifact
+    ? ['dependency:copy', `-Dartifact=${artifact}`]
+    : ['-f', join(own, 'pom.xml'), 'dependency:copy-dependencies', '-DincludeScope=runtime'];
+  const run = spawnSync('mvn', ['-q', '-B', ...what, `-DoutputDirectory=${fresh}`], { stdio: ['ignore', 2, 2] });
   const found = run.error
     ? `mvn: ${run.error.message}`
     : run.status === 0
@@ -54,7 +69,7 @@ if (fault(folder) !== null) {
       : `mvn ended with ${run.status}`;
   if (found !== null) {
     rmSync(fresh, { recursive: true, force: true });
-    console.error(`walhook: Apache Kafka ${VERSION} cannot be installed: ${found}`);
+    console.error(`walhook: ${set} ${version} cannot be installed: ${found}`);
     process.exit(1);
   }
   rmSync(folder, { recursive: true, force: true });

@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Transformer } from '../../src/delivery/transformer.ts';
 import type { WindowLimits } from '../../src/delivery/scheduler.ts';
-import type { EnvelopeName } from '../../src/model/stream.ts';
+import type { EnvelopeName, FormatName } from '../../src/model/stream.ts';
 import type { FailureOutcome, SinkBatch, SinkRecord } from '../../src/sinks/sink.ts';
+import { readAvro } from '../support/avro-reader.ts';
 import { streamDefinition } from '../support/delivery-fakes.ts';
 import { MICROS, ORDERS, Stage, writer } from '../support/delivery-stage.ts';
 import {
-  type ChunkWriter,
+  ChunkWriter,
   deleteMessage,
   insertMessage,
   truncateMessage,
@@ -219,5 +220,111 @@ test('each value is transformed, and a tombstone stays one', async () => {
     EXPECTED.flat.map(([operation, , value]) => [operation, value === null]),
   );
   for (const { value } of records) if (value !== null) assert.ok((JSON.parse(value.toString()) as { s: string }).s);
+  await on.stop();
+});
+
+/** What a record in Avro says, as another implementation reads it. */
+function showAvro({ operation, key, value, schemas }: SinkRecord): Shown {
+  const ofKey = key === null ? null : (readAvro(schemas!.key!, key) as { id: number });
+  const said = value === null ? null : (readAvro(schemas!.value, value) as Record<string, unknown>);
+  return [operation, ofKey && `{"id":${ofKey.id}}`, said && String(said.op ?? said._sm_deleted)];
+}
+
+for (const envelope of ['native', 'debezium', 'flat'] as const) {
+  test(`${envelope} in Avro: the same records, with the schemas by which they are read`, async () => {
+    for (const batchMaxEvents of [1, 100]) {
+      const on = stageOf(changes());
+      on.configure(streamDefinition({ envelope, format: 'avro', options: { batchMaxEvents } }));
+      await on.clock.advance(1_000);
+      const records = recordsOf(on.sink.sent);
+      assert.deepEqual(records.map(showAvro), EXPECTED[envelope]);
+      // The same strings, so that whoever looks them up need not read them.
+      assert.equal(new Set(records.map(({ schemas }) => schemas)).size, 1);
+      await on.stop();
+    }
+  });
+}
+
+test('a dead letter in Avro is the records that it was when it is sent again, and JSON to be read', async () => {
+  const on = stageOf(changes());
+  const stream = streamDefinition({ envelope: 'debezium', format: 'avro' });
+  const moved = ({ records = [] }: SinkBatch): boolean => records.length === 3 && records[2]!.operation === 'insert';
+  on.sink.answer = (batch) => (moved(batch) ? REJECTED : { class: 'ok', status: null, failed: [] });
+  on.configure(stream);
+  await on.clock.advance(3_600_000);
+  const [letter] = on.store.deadLetters.list(stream.id, 5);
+  assert.deepEqual(
+    (JSON.parse(letter!.payload.toString()) as { op: string }[]).map(({ op }) => op),
+    ['d', 'c'],
+  );
+  const before = on.sink.sent.find(moved)!;
+  const again = async (format: FormatName): Promise<readonly SinkRecord[]> => {
+    on.sink.sent.length = 0;
+    on.configure({ ...stream, format });
+    on.delivery.control({ kind: 'retry-dead-letters', streamId: stream.id, id: null });
+    await on.clock.advance(60_000);
+    return on.sink.sent[0]!.records!;
+  };
+  // Rejected once more, so that it stays.
+  on.sink.answer = () => REJECTED;
+  const asAvro = await again('avro');
+  assert.deepEqual(asAvro, before.records);
+  await on.clock.advance(3_600_000);
+  // In a stream of JSON it is JSON.
+  on.sink.answer = () => ({ class: 'ok', status: null, failed: [] });
+  const asJson = await again('json');
+  assert.deepEqual(asJson.map(show), EXPECTED.debezium.slice(2, 5));
+  assert.ok(asJson.every(({ schemas }) => schemas === undefined));
+  await on.stop();
+});
+
+test('what was kept as JSON is refused in a stream of Avro, and says why', async () => {
+  const on = stageOf(changes());
+  const stream = streamDefinition({ envelope: 'flat' });
+  const isDelete = ({ records = [] }: SinkBatch): boolean => records[0]?.key?.toString() === '{"id":2}';
+  on.sink.answer = (batch) => (isDelete(batch) ? REJECTED : { class: 'ok', status: null, failed: [] });
+  on.configure(stream);
+  await on.clock.advance(3_600_000);
+  assert.equal(on.store.deadLetters.list(stream.id, 5).length, 1);
+  on.sink.sent.length = 0;
+  on.configure({ ...stream, format: 'avro' });
+  on.delivery.control({ kind: 'retry-dead-letters', streamId: stream.id, id: null });
+  await on.clock.advance(1_000);
+  const [refused] = recordsOf(on.sink.sent);
+  assert.deepEqual([refused!.key, refused!.value, refused!.schemas], [null, null, undefined]);
+  assert.match(refused!.fault!, /^the event was kept as JSON/);
+  await on.stop();
+});
+
+test('a value that Avro has no form for is told of its event alone', async () => {
+  const relation = {
+    ...ORDERS,
+    columns: [ORDERS.columns[0]!, { name: 'n', type: 1700, modifier: ((5 << 16) | 2) + 4 }],
+  };
+  const chunks = new ChunkWriter();
+  chunks.define(relation);
+  chunks.begin(MICROS);
+  for (const [id, n] of [
+    ['1', '1.50'],
+    ['2', 'NaN'],
+    ['3', '2.50'],
+  ]) {
+    chunks.change(relation.oid, insertMessage(relation.oid, [id!, n!]));
+  }
+  chunks.commit();
+  chunks.cut();
+  const on = stageOf(chunks);
+  on.configure(streamDefinition({ envelope: 'flat', format: 'avro', options: { batchMaxEvents: 100 } }));
+  await on.clock.advance(1_000);
+  const records = recordsOf(on.sink.sent);
+  assert.deepEqual(
+    records.map(({ event, fault = null, value }) => [event, fault, value === null]),
+    [
+      [0, null, false],
+      [1, 'column "n" has a value that its Avro type cannot hold', true],
+      [2, null, false],
+    ],
+  );
+  assert.equal(new Set(records.map(({ id }) => id)).size, 3);
   await on.stop();
 });

@@ -156,7 +156,7 @@ export async function startKafka(options: KafkaBrokerOptions = {}): Promise<Kafk
   return broker;
 }
 
-async function freePorts(count: number): Promise<readonly number[]> {
+export async function freePorts(count: number): Promise<readonly number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer();
@@ -192,6 +192,20 @@ export async function readTopic(brokers: string, topic: string, limit?: number):
     read.push({ partition, offset, key, payload, headers: Object.fromEntries(pairs) });
   }
   return read;
+}
+
+/** The values of a topic's messages, byte for byte. */
+export async function readBytes(brokers: string, topic: string): Promise<readonly Buffer[]> {
+  // Each behind its length: what follows it may be any byte.
+  const args = ['-b', brokers, '-t', topic, '-C', '-e', '-q', '-o', 'beginning', '-f', '%R%s'];
+  const { stdout } = await run('kcat', args, { encoding: 'buffer', maxBuffer: 256 * 1024 * 1024 });
+  const values: Buffer[] = [];
+  for (let at = 0; at < stdout.length;) {
+    const length = stdout.readInt32BE(at);
+    values.push(stdout.subarray(at + 4, at + 4 + Math.max(0, length)));
+    at += 4 + Math.max(0, length);
+  }
+  return values;
 }
 
 /** How many messages are in the topic. */
