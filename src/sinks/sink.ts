@@ -38,7 +38,7 @@ export interface SinkBatch {
   readonly body: Buffer;
   /** The same one by one, for a sink that `takesRecords`. */
   readonly records?: readonly SinkRecord[];
-  /** The body's media type. */
+  /** The body's media type; of records that have schemas it says nothing. */
   readonly contentType: string;
   readonly events: number;
   /** 1 for the first. */

@@ -141,7 +141,11 @@ export const STATEMENTS: readonly StatementReference[] = Object.freeze([
     'SHOW CDC SETTINGS',
     'SHOW CDC VERSION',
   ),
-  row('CHECK CDC', 'One row for each prerequisite of the upstream, with the SQL that fixes it.', 'CHECK CDC'),
+  row(
+    'CHECK CDC',
+    'One row for each prerequisite of the upstream, with the SQL that fixes it; of streams to Kafka also of brokers, topics and schema registry.',
+    'CHECK CDC',
+  ),
   row(
     `TEST CDC {STREAM name | ENDPOINT name | WEBHOOK 'url'}`,
     'Sends one signed `cdc.test` event; of a stream to Kafka it asks the brokers whether they would take its events.',

@@ -201,6 +201,12 @@ test('a stream to Kafka is altered where its brokers or its topic change, and ma
   const [templated] = said(one, kafka(`'a:1'`, `, topic_template = '{table}'`));
   assert.match(templated!, /^replace CREATE OR REPLACE CDC STREAM s .* TO KAFKA 'a:1' .*topic_template = '\{table\}'/);
   assert.doesNotMatch(templated!, /hunter1/);
+  const avro = kafka(`'a:1' TOPIC 'x' FORMAT AVRO`, `, schema_registry_url = 'http://r'`);
+  assert.match(said(one, avro)[0]!, /^replace CREATE OR REPLACE .* FORMAT AVRO .*schema_registry_url = 'http:\/\/r'/);
+  assert.match(said(avro, one)[0]!, /^replace CREATE OR REPLACE/);
+  assert.deepEqual(said(avro, avro.replace('http://r', 'http://s')), [
+    `alter ALTER CDC STREAM s SET (schema_registry_url = 'http://s')`,
+  ]);
   const webhook = `CREATE CDC STREAM s ON t TO WEBHOOK 'http://h/' WITH (method = PUT);`;
   assert.match(said(webhook, one)[0]!, /^replace CREATE OR REPLACE/);
   assert.match(said(one, webhook)[0]!, /^replace CREATE OR REPLACE/);

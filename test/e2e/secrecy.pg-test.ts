@@ -82,6 +82,20 @@ test('whatever becomes of a statement with a secret, nobody is told it', async (
   );
   assert.equal(await say(client, `ALTER CDC STREAM k SET (sasl_password = $1)`, [secret()]), null);
   await say(client, 'TEST CDC STREAM k');
+  const avro = (options: string): string =>
+    `CREATE OR REPLACE CDC STREAM k ON orders ${KAFKA} TOPIC 't' FORMAT AVRO
+       WITH (schema_registry_url = 'http://127.0.0.1:9', ${options})`;
+  assert.equal(await say(client, avro(`schema_registry_basic_auth = 'u:${secret()}'`)), null);
+  assert.equal(await say(client, avro(`schema_registry_bearer_token = '${secret()}'`)), null);
+  assert.equal(
+    await say(
+      client,
+      avro(`schema_registry_basic_auth = 'u:${secret()}', schema_registry_bearer_token = '${secret()}'`),
+    ),
+    '22023',
+  );
+  assert.equal(await say(client, avro(`schema_registry_url = 'http://u:${secret()}@r'`)), '42601');
+  await say(client, 'CHECK CDC');
   // Beside statements of others, in one message and in one transaction, taken back and not.
   assert.equal(await say(client, `SELECT 1; CREATE CDC SECRET c AS '${secret()}'; SELECT 2`), null);
   assert.equal(await say(client, `SELECT 1; CREATE CDC SECRET d AS '${secret()}'; SELECT 1/0`), '22012');

@@ -88,6 +88,7 @@ function needsReplacing(have: CreateStreamCommand, want: CreateStreamCommand): b
     (have.source.kind === 'schemas' && !areEqual(have.source, want.source)) ||
     tableChanges(have, want) === null ||
     needsOtherOptions(have.destination, want.destination) ||
+    have.format !== want.format ||
     !areEqual(have.operations, want.operations) ||
     !areEqual(have.key, want.key) ||
     (have.when !== null && want.when === null) ||
@@ -95,7 +96,7 @@ function needsReplacing(have: CreateStreamCommand, want: CreateStreamCommand): b
   );
 }
 
-/** Each destination has options of its own, which have to change with it. */
+/** Each destination has options of its own, which have to change with it. So has FORMAT AVRO. */
 function needsOtherOptions(have: Destination, want: Destination): boolean {
   if (have.kind !== 'kafka' || want.kind !== 'kafka') return (have.kind === 'kafka') !== (want.kind === 'kafka');
   return (have.topic === null) !== (want.topic === null);
@@ -155,7 +156,6 @@ function* actions(
   if (isDestinationSet(planner, object, have.destination, want.destination)) {
     yield { kind: 'set-destination', destination: destinationNode(want.destination) };
   }
-  if (have.format !== want.format) yield { kind: 'set-format', format: { value: want.format, position: 1 } };
   if (have.envelope !== want.envelope) yield { kind: 'set-envelope', envelope: { value: want.envelope, position: 1 } };
   if (want.when !== null && have.when?.text !== want.when.text) {
     yield { kind: 'set-when', when: predicateNode(want.when) };
