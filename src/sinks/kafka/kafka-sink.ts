@@ -170,8 +170,8 @@ export class KafkaSink implements Sink {
     this.#closed = true;
     this.#producer.close();
     this.#cluster.close();
-    await this.#registry?.close();
     for (const finish of this.#underWay) finish({ class: 'cancelled' });
+    await this.#registry?.close();
   }
 
   /** A broker that has just started, or a topic that was just made, is given a moment. */
