@@ -149,7 +149,7 @@ function prepare(db: Database.Database) {
       `DELETE FROM dead_letters WHERE stream_id = ? AND event_id = coalesce(?, event_id) AND retrying = 0
        RETURNING event_id`,
     ),
-    add: db.prepare(`INSERT OR REPLACE INTO dead_letters VALUES (${'?, '.repeat(24)}?)`),
+    add: db.prepare(`INSERT OR REPLACE INTO dead_letters VALUES (${'?, '.repeat(25)}?)`),
     end: db.prepare('DELETE FROM dead_letters WHERE stream_id = ? AND event_id = ? AND retrying = 1'),
   };
 }

@@ -4,7 +4,7 @@ import { Client } from 'undici';
 import { type Clock, DeadlineError } from '../../base/clock.ts';
 import type { AddressGuard } from '../address-guard.ts';
 import type { FailureClass, FailureOutcome } from '../sink.ts';
-import { guardedConnector } from '../webhook/connector.ts';
+import { guardedConnector, noTimes } from '../webhook/connector.ts';
 import { Exchange, type ExchangeResult } from '../webhook/exchange.ts';
 import { type Answer, classifyStatus, errorOutcome, MAX_EXCERPT_BYTES, parseRetryAfter } from '../webhook/outcome.ts';
 
@@ -53,18 +53,20 @@ export class SchemaRegistry {
   readonly #client: Client;
 
   constructor(options: SchemaRegistryOptions) {
-    const { guard, lookup, connectTimeoutMs, secureContext } = options;
+    const { guard, lookup, connectTimeoutMs, secureContext, clock } = options;
     const url = new URL(options.url);
     this.#options = options;
     this.#path = url.pathname.replace(/\/+$/, '');
+    const connect = guardedConnector({
+      guard,
+      nowMs: () => clock.monotonicMs(),
+      timeoutMs: connectTimeoutMs,
+      secureContext,
+      skipVerify: false,
+      ...(lookup === undefined ? {} : { lookup }),
+    });
     this.#client = new Client(url.origin, {
-      connect: guardedConnector({
-        guard,
-        timeoutMs: connectTimeoutMs,
-        secureContext,
-        skipVerify: false,
-        ...(lookup === undefined ? {} : { lookup }),
-      }),
+      connect: (target, callback) => connect(target, callback, noTimes()),
       allowH2: false,
       pipelining: 1,
       maxHeaderSize: MAX_ANSWER_HEADER_BYTES,
@@ -111,10 +113,11 @@ export class SchemaRegistry {
   #exchange(method: 'GET' | 'POST', path: string, body: string | null, timeoutMs: number): Promise<ExchangeResult> {
     const { authorization, userAgent, clock } = this.#options;
     return new Promise((resolve) => {
-      const exchange = new Exchange((result) => {
+      const onResult = (result: ExchangeResult): void => {
         stopTimer();
         resolve(result);
-      }, NOTHING);
+      };
+      const exchange = new Exchange(() => clock.monotonicMs(), onResult, NOTHING);
       const stopTimer = clock.after(timeoutMs, () => exchange.abandon(new DeadlineError(timeoutMs)));
       const headers = ['accept', `${MEDIA_TYPE}, application/json`, 'user-agent', userAgent];
       if (body !== null) headers.push('content-type', MEDIA_TYPE);

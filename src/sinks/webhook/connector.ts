@@ -21,6 +21,11 @@ export interface ConnectionTimes {
   securedMs: number | null;
 }
 
+/** Of a connection that is not begun. */
+export function noTimes(): ConnectionTimes {
+  return { startedMs: null, resolvedMs: null, connectedMs: null, securedMs: null };
+}
+
 export interface ConnectorOptions {
   readonly guard: AddressGuard;
   /** How long a connection may take, name and TLS included. */

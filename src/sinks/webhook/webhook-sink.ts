@@ -9,7 +9,7 @@ import type { StreamOptions } from '../../model/stream-options.ts';
 import type { HeaderPair, Outcome, Sink, SinkBatch } from '../sink.ts';
 import type { AddressGuard } from '../address-guard.ts';
 import { compress, type Compression } from './compression.ts';
-import { type ConnectionTimes, type Connector, guardedConnector } from './connector.ts';
+import { type ConnectionTimes, type Connector, guardedConnector, noTimes } from './connector.ts';
 import { type Credentials, makeCredentials, type SecretOptions } from './credentials.ts';
 import { Exchange, type ExchangeResult } from './exchange.ts';
 import { answerOutcome, errorOutcome } from './outcome.ts';
@@ -193,10 +193,6 @@ interface Connection {
 interface Sending {
   readonly exchange: Exchange;
   readonly times: ConnectionTimes;
-}
-
-function noTimes(): ConnectionTimes {
-  return { startedMs: null, resolvedMs: null, connectedMs: null, securedMs: null };
 }
 
 function phasesOf(startedMs: number, sending: Sending | null): AttemptPhases {
