@@ -191,7 +191,7 @@ test('columns come, go and widen while the stream runs, and each message says wh
   );
   const [attempt] = await sql('SHOW CDC DELIVERIES FOR evolving_stream LIMIT 1');
   assert.ok(attempt!.includes('rejected') && attempt!.includes(409), JSON.stringify(attempt));
-  assert.match(String(attempt!.at(-2)), /incompatible with an earlier schema/);
+  assert.ok(attempt!.some((value) => /incompatible with an earlier schema/.test(String(value))));
   // Once the registry takes it, the event arrives.
   registry.subjects.set('evolving-value', []);
   const again = await read(registry, ['evolving'], 5);
@@ -271,7 +271,8 @@ test('what has no form in Avro is dead-lettered with its column, and what others
   const [letter] = letters;
   assert.ok(letter!.includes('column "n" has a value that its Avro type cannot hold'), JSON.stringify(letter));
   // It is shown as JSON.
-  assert.equal((letter!.at(-1) as { n: string }).n, 'NaN');
+  const payload = letter!.find((value) => typeof value === 'object' && value !== null && 'n' in value);
+  assert.equal((payload as { n: string }).n, 'NaN');
 });
 
 test('an event that was dead-lettered is sent again as it was, with its schema', async () => {
