@@ -53,7 +53,12 @@ async function property(client: pg.Client, stream: string, name: string): Promis
 }
 
 function becomes(client: pg.Client, stream: string, status: string): Promise<unknown> {
-  return waitFor(`${stream} to be ${status}`, async () => (await property(client, stream, 'status')) === status);
+  // What has failed is tried again after up to a minute.
+  return waitFor(
+    `${stream} to be ${status}`,
+    async () => (await property(client, stream, 'status')) === status,
+    90_000,
+  );
 }
 
 function idOf(row: unknown): number {
