@@ -53,7 +53,7 @@ export class KafkaBroker {
     const said: string[] = [];
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => said.push(text.toString()));
     this.#child = child;
-    await waitFor(
+    const answers = waitFor(
       'the broker',
       async () => {
         if (child.exitCode !== null) throw new Error(`the broker ended:\n${said.join('')}`);
@@ -64,6 +64,10 @@ export class KafkaBroker {
       },
       60_000,
     );
+    await answers.catch(async (error: unknown) => {
+      await this.kill();
+      throw error;
+    });
   }
 
   /** SIGKILL; resolves when it is gone. */
