@@ -15,6 +15,7 @@ import { AdminServer, type HealthCheck } from '../http/admin-server.ts';
 import { Console } from '../http/console/console.ts';
 import { isLoopback } from '../http/console/request-rules.ts';
 import type { Setting } from '../model/server-info.ts';
+import type { StreamReport } from '../model/status.ts';
 import { Metrics } from '../metrics/registry.ts';
 import { EgressRuleError, parseEgressAllow } from '../sinks/address-guard.ts';
 import { SessionUpstream } from '../upstream/session-upstream.ts';
@@ -127,6 +128,11 @@ export class Walhook {
     this.#consoleSocket?.close();
     const rejected = results.find((result) => result.status === 'rejected');
     if (rejected) throw rejected.reason;
+  }
+
+  /** How streams are. */
+  reports(): Promise<readonly StreamReport[]> {
+    return this.#engine.reports();
   }
 
   /** Reads again what may change while it runs: the certificate for clients. */

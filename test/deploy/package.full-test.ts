@@ -45,8 +45,8 @@ test('npm pack installs into an empty folder, where npx walhook start --once wor
     run(folder, 'npx', 'walhook', 'start', '--once', ...ports),
     /every webhook arrived exactly as expected/i,
   );
-  const script = `import { verify } from 'walhook/receiver'; console.log(typeof verify)`;
-  assert.equal(run(folder, 'node', '--input-type=module', '-e', script), 'function\n');
+  const script = `import { Walhook } from 'walhook'; import { verify } from 'walhook/receiver'; console.log(typeof Walhook.start, typeof verify)`;
+  assert.equal(run(folder, 'node', '--input-type=module', '-e', script), 'function function\n');
 });
 
 const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8').replaceAll('\\\n', ' ');

@@ -23,6 +23,8 @@ const MAX_PATH_BYTES = 103;
  */
 export class ConsoleSocket {
   readonly path: string;
+  /** As `pg` wants it, which finds the socket by its folder and this. */
+  readonly port = SOCKET_PORT;
   readonly #folder: string;
 
   private constructor(folder: string) {
@@ -31,8 +33,8 @@ export class ConsoleSocket {
   }
 
   /** Makes the folder; the frontend makes the socket. */
-  static in(dataDir: string): ConsoleSocket {
-    const inDataDir = join(resolve(dataDir), 'console');
+  static in(dataDir: string, name = 'console'): ConsoleSocket {
+    const inDataDir = join(resolve(dataDir), name);
     if (Buffer.byteLength(join(inDataDir, SOCKET_NAME)) > MAX_PATH_BYTES) {
       return new ConsoleSocket(mkdtempSync(join(tmpdir(), 'walhook-')));
     }
