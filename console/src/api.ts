@@ -30,6 +30,8 @@ export interface Entrance {
   /** One may come in without signing in. */
   readonly isOpen: boolean;
   readonly hasToken: boolean;
+  /** One may sign in as a role of the upstream. */
+  readonly hasPasswords: boolean;
   readonly session: Session | null;
 }
 

@@ -14,6 +14,23 @@ export function messageOf(error: unknown): SqlMessage {
   return error instanceof ApiError ? error.fields : UNKNOWN;
 }
 
+/** A statement for so many rows; fewer where the server says that the answer would be too large (54000). */
+export function useLimitedQuery(
+  sqlOf: (rows: number) => string,
+  limits: readonly number[],
+  version: unknown,
+): Query & { readonly sql: string; readonly rows: number } {
+  const [at, setAt] = useState(0);
+  const rows = limits[at]!;
+  const sql = sqlOf(rows);
+  const query = useQuery(sql, version);
+  const isTooLarge = query.problem?.code === '54000' && at < limits.length - 1;
+  useEffect(() => {
+    if (isTooLarge) setAt(at + 1);
+  }, [isTooLarge, at]);
+  return { ...query, sql, rows };
+}
+
 /** Runs the statement now, and again whenever `version` changes, which the live updates have it do. */
 export function useQuery(sql: string, version: unknown = null): Query {
   const [state, setState] = useState<{ sql: string; answer: SqlAnswer | null; problem: SqlMessage | null }>({

@@ -13,7 +13,8 @@ function literal(text: string): string {
     : `'${text.replaceAll("'", "''")}'`;
 }
 
-export const SHOWN_ROWS = 50;
+/** What is asked for at first, and where the answer is too large. */
+export const SHOWN_ROWS = [50, 5, 1] as const;
 
 export const SQL = {
   streams: 'SHOW CDC STREAMS',
@@ -22,9 +23,9 @@ export const SQL = {
   tables: (stream: string) => `SHOW CDC STREAM TABLES ${name(stream)}`,
   options: (stream: string) => `SHOW CDC STREAM OPTIONS ${name(stream)}`,
   history: (stream: string) => `SHOW CDC STREAM HISTORY ${name(stream)}`,
-  deliveries: (stream: string) => `SHOW CDC DELIVERIES FOR ${name(stream)} LIMIT ${SHOWN_ROWS}`,
-  deadLetters: (stream: string) => `SHOW CDC DEAD LETTERS FOR ${name(stream)} LIMIT ${SHOWN_ROWS}`,
-  peek: (stream: string) => `PEEK CDC STREAM ${name(stream)} LIMIT 10`,
+  deliveries: (stream: string) => `SHOW CDC DELIVERIES FOR ${name(stream)} LIMIT 50`,
+  deadLetters: (stream: string, rows: number) => `SHOW CDC DEAD LETTERS FOR ${name(stream)} LIMIT ${rows}`,
+  peek: (stream: string, rows: number) => `PEEK CDC STREAM ${name(stream)} LIMIT ${rows}`,
   endpoints: 'SHOW CDC ENDPOINTS',
   endpointDefinition: (endpoint: string) => `SHOW CREATE CDC ENDPOINT ${name(endpoint)}`,
   slots: 'SHOW CDC SLOTS',

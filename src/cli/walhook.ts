@@ -141,14 +141,19 @@ export class Walhook {
   }
 
   #console(own: UpstreamConfig): Console | null {
-    const { console: mode, http, consoleToken } = this.#config;
+    const { console: mode, http, consoleToken, tlsMode } = this.#config;
     if (mode === 'off' || this.#consoleSocket === null) return null;
     return new Console({
       version: version(),
       folder: CONSOLE_FOLDER,
       openTo: isLoopback(http.host) ? OPEN_TO[mode] : 'nobody',
       token: consoleToken,
-      sql: new ConsoleGateway({ socket: this.#consoleSocket, own, clock: systemClock }),
+      sql: new ConsoleGateway({
+        socket: this.#consoleSocket,
+        own,
+        needsCertificates: tlsMode === 'verify-ca' || tlsMode === 'verify-full',
+        clock: systemClock,
+      }),
       reports: () => this.#engine.reports(),
       clock: systemClock,
       random: systemRandom,

@@ -7,6 +7,7 @@ import type { SqlAnswer } from '../../src/http/console/sql-account.ts';
 import type { Samples } from '../../src/http/console/stream-samples.ts';
 import { ConsoleClient } from '../support/console-client.ts';
 import { startReceiver } from '../support/json-receiver.ts';
+import { SELF_SIGNED } from '../support/self-signed.ts';
 import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { WalhookProcess } from '../support/walhook-process.ts';
@@ -100,6 +101,7 @@ test('the console runs no statement but its own, whoever asks', async () => {
     [`TEST CDC WEBHOOK '${receiver.url}/x'`, '42501'],
     [`SHOW CDC STREAM STATUS 'x`, '42601'],
     ['SHOW CDC NONSENSE', '42601'],
+    ['SHOW CDC DEAD LETTERS LIMIT 101', '54000'],
     ['SHOW CDC STREAM STATUS nobody', '42704'],
   ];
   for (const [text, code] of refused) {
@@ -145,6 +147,52 @@ test('a test, and a dead letter sent again, say what came of them', async () => 
   const retried = await client.sql(`RETRY CDC DEAD LETTERS FOR ${STREAM} ALL;`);
   assert.equal(retried.body.tag, 'RETRY CDC DEAD LETTERS 1');
   await waitFor('the event', () => receiver.to('/orders').length > before);
+});
+
+test('an answer that is too large to hold is refused, and a part of it is not', async () => {
+  await direct.query('CREATE TABLE large (id int PRIMARY KEY, note text)');
+  await sql.query(`CREATE CDC STREAM large ON large TO WEBHOOK '${receiver.url}/large'
+    WITH (max_retry_duration = '1ms', max_event_bytes = '2MB')`);
+  receiver.answer = () => 400;
+  await direct.query(`INSERT INTO large SELECT n, repeat('x', 1000000) FROM generate_series(1, 10) n`);
+  const client = consoleOf(walhook);
+  await client.comeIn({ token: TOKEN });
+  await waitFor('the dead letters', async () => {
+    const [large] = await client.rows(`SHOW CDC STREAMS LIKE 'large'`);
+    return large!['dead_letters'] === '10';
+  });
+  receiver.answer = () => 204;
+  const all = await client.sql('SHOW CDC DEAD LETTERS FOR large LIMIT 50');
+  assert.deepEqual([all.status, all.body.error?.code], [422, '54000']);
+  const some = await client.sql('SHOW CDC DEAD LETTERS FOR large LIMIT 5');
+  assert.deepEqual([some.status, some.body.rows!.length], [200, 5]);
+  assert.equal((await client.sql('DISCARD CDC DEAD LETTERS FOR large ALL')).body.tag, 'DISCARD CDC DEAD LETTERS 10');
+  await sql.query('DROP CDC STREAM large');
+  const actions = walhook.logLines.filter((line) => line.includes('console action'));
+  assert.ok(actions.some((line) => line.includes('DISCARD CDC DEAD LETTERS FOR large ALL')));
+});
+
+test('where clients have to show certificates, only the token signs in', async () => {
+  const folder = temporaryFolder();
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text, { mode: 0o600 });
+    return join(folder, name);
+  };
+  const cert = file('cert.pem', SELF_SIGNED.cert);
+  const strict = await walhookWith({
+    WALHOOK_CONSOLE_TOKEN: TOKEN,
+    WALHOOK_TLS_MODE: 'verify-full',
+    WALHOOK_TLS_CERT: cert,
+    WALHOOK_TLS_KEY: file('key.pem', SELF_SIGNED.key),
+    WALHOOK_TLS_CLIENT_CA: cert,
+  });
+  const client = consoleOf(strict);
+  const byPassword = await client.comeIn({ user: 'olga', password: `olga's` });
+  assert.deepEqual([byPassword.status, byPassword.body.error?.code], [401, '28000']);
+  assert.equal((await client.comeIn({ token: TOKEN })).status, 200);
+  // The console's own way in asks for none.
+  assert.equal((await client.sql('SHOW CDC STREAMS')).status, 200);
+  await strict.stop();
 });
 
 test('streams and their charts come by themselves', async () => {
@@ -211,6 +259,7 @@ test('where nobody comes in without signing in, nobody does', async () => {
     version: '0.1.0',
     isOpen: false,
     hasToken: false,
+    hasPasswords: true,
     session: null,
   });
   const wrong = await client.comeIn({ user: 'olga', password: 'wrong' });

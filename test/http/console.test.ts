@@ -14,12 +14,13 @@ import { temporaryFolder } from '../support/test-database.ts';
 
 // The law: no page but the console's own gets anything out of a browser's session, or does anything with it.
 
-const NOTHING: SqlAnswer = { columns: [], rows: [], tag: 'SHOW', notices: [], hidden: [] };
+const NOTHING: SqlAnswer = { columns: [], rows: [], tag: 'SHOW', notices: [], hidden: [], isAction: false };
 const TOKEN = 'a token of the tests';
 
 /** A gateway that keeps what it was asked. */
 class FakeGateway implements SqlGateway {
   readonly asked: string[] = [];
+  signInProblem: string | null = null;
 
   own(access: SqlAccount['access']): SqlAccount {
     return this.#account('walhook', access);
@@ -207,6 +208,14 @@ test('what signs in is text, and the token is the whole token', async () => {
   assert.equal((await client.comeIn({ token: TOKEN })).status, 200);
   assert.equal((await client.request('POST', '/api/sql', { sql: ['x'] })).status, 400);
   assert.equal((await client.request('POST', '/api/sql', { sql: 'x'.repeat(20_000) })).status, 413);
+});
+
+test('where clients have to show certificates, a password alone is no sign-in', async () => {
+  const { client, sql } = await start({ openTo: 'nobody', token: TOKEN });
+  sql.signInProblem = 'a certificate is needed';
+  const { status, body } = await client.comeIn({ user: 'olga', password: 'right' });
+  assert.deepEqual([status, body.error?.message], [401, 'a certificate is needed']);
+  assert.equal((await client.comeIn({ token: TOKEN })).status, 200);
 });
 
 test('what is not built says so; what is built is served, and nothing beside it', async () => {

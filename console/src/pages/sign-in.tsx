@@ -13,7 +13,7 @@ interface SignInProps {
 
 /** As a role of the upstream, or with the token. */
 export function SignInPage({ entrance, entered, back }: SignInProps): JSX.Element {
-  const [isByToken, setByToken] = useState(false);
+  const [isByToken, setByToken] = useState(!entrance.hasPasswords);
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState<SqlMessage | null>(null);
   const heading = useId();
@@ -34,6 +34,12 @@ export function SignInPage({ entrance, entered, back }: SignInProps): JSX.Elemen
     <main id="main" class="sign-in" tabIndex={-1}>
       <form ref={form} aria-labelledby={heading} onSubmit={submit}>
         <h1 id={heading}>Sign in to walhook</h1>
+        {!entrance.hasPasswords && !entrance.hasToken && (
+          <p class="muted">
+            Clients have to show a certificate here, which a page cannot. Start walhook with{' '}
+            <code>--console-token</code>.
+          </p>
+        )}
         {isByToken ? (
           <Field name="token" title="Token" type="password" autoComplete="off" key="token" />
         ) : (
@@ -49,7 +55,7 @@ export function SignInPage({ entrance, entered, back }: SignInProps): JSX.Elemen
           {isBusy ? 'Signing in …' : 'Sign in'}
         </button>
         <p class="links">
-          {entrance.hasToken && (
+          {entrance.hasToken && entrance.hasPasswords && (
             <button type="button" class="link" onClick={() => setByToken(!isByToken)}>
               {isByToken ? 'Use a role of the database' : 'Use the token'}
             </button>

@@ -5,13 +5,13 @@ import { Action } from '../parts/action.tsx';
 import { Moment } from '../parts/moment.tsx';
 import { Empty, Hidden, Loading, Message } from '../parts/notes.tsx';
 import { SourceSql, SqlText } from '../parts/sql-text.tsx';
-import { useQuery } from '../query.ts';
+import { useLimitedQuery } from '../query.ts';
 import { SHOWN_ROWS, SQL } from '../statements.ts';
 
 /** Events that were given up on: sent again, or thrown away. */
 export function DeadLettersTab({ name, version }: { readonly name: string; readonly version: string }): JSX.Element {
-  const sql = SQL.deadLetters(name);
-  const { answer, problem, reload } = useQuery(sql, version);
+  const sqlOf = (limit: number): string => SQL.deadLetters(name, limit);
+  const { answer, problem, reload, sql, rows: limit } = useLimitedQuery(sqlOf, SHOWN_ROWS, version);
   const rows = answer === null ? [] : rowsOf(answer);
   const isHidden = answer?.hidden.includes('payload') === true;
   return (
@@ -26,9 +26,7 @@ export function DeadLettersTab({ name, version }: { readonly name: string; reado
       )}
       {rows.length > 0 && (
         <div class="bar">
-          <p class="muted">
-            {rows.length === SHOWN_ROWS ? `The first ${SHOWN_ROWS}` : `${count(String(rows.length))} in all`}
-          </p>
+          <p class="muted">{rows.length === limit ? `The first ${limit}` : `${count(String(rows.length))} in all`}</p>
           <div class="actions" role="group" aria-label="All dead letters">
             <Action
               title="Retry all"

@@ -5,7 +5,7 @@ import { Moment } from '../parts/moment.tsx';
 import { Empty, Hidden, Loading, Message } from '../parts/notes.tsx';
 import { SourceSql, SqlText } from '../parts/sql-text.tsx';
 import { Outcome } from '../parts/status.tsx';
-import { useQuery } from '../query.ts';
+import { useLimitedQuery, useQuery } from '../query.ts';
 import { streamPath } from '../route.ts';
 import { SQL } from '../statements.ts';
 
@@ -104,7 +104,8 @@ function Delivery({ row, status, isHidden }: DeliveryProps): JSX.Element {
                 <div>
                   <dt>Next retry</dt>
                   <dd>
-                    <Moment at={row['next_retry_at']} />
+                    <Moment at={row['next_retry_at']} />,{' '}
+                    <a href={streamPath(row['stream_name']!, 'next')}>with this request</a>
                   </dd>
                 </div>
               )}
@@ -123,8 +124,8 @@ function Delivery({ row, status, isHidden }: DeliveryProps): JSX.Element {
 
 /** The requests that would be sent next, as they would be. */
 export function NextRequestsTab({ name, version }: { readonly name: string; readonly version: string }): JSX.Element {
-  const sql = SQL.peek(name);
-  const { answer, problem } = useQuery(sql, version);
+  const sqlOf = (limit: number): string => SQL.peek(name, limit);
+  const { answer, problem, sql } = useLimitedQuery(sqlOf, [10, 1], version);
   const isHidden = answer?.hidden.includes('body') === true;
   return (
     <section>

@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import pg from 'pg';
+import { assert, AssertionError } from '../../base/assert.ts';
 import type { Cancel, Clock } from '../../base/clock.ts';
 import {
   SqlError,
@@ -27,6 +28,8 @@ const STATEMENT_TIMEOUT_MS = 90_000;
 /** Statements that wait for one before them. */
 const MAX_WAITING = 16;
 const MAX_NOTICES = 100;
+/** Of an answer's values. They are held in memory several times: as they come, as JSON, and on their way out. */
+const MAX_ANSWER_BYTES = 8_000_000;
 
 /** One client of the SQL port, made when it is needed. */
 export class ConsoleConnection implements SqlConnection {
@@ -36,6 +39,7 @@ export class ConsoleConnection implements SqlConnection {
   #client: pg.Client | null = null;
   #notices: SqlMessage[] = [];
   #tag = '';
+  #answerBytes = 0;
   #wasAsked = false;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -50,22 +54,26 @@ export class ConsoleConnection implements SqlConnection {
 
   execute(sql: string): Promise<SqlAnswer> {
     return this.#inTurn(async () => {
-      const { text, hidden } = readConsoleStatement(sql, this.#access);
+      const { text, hidden, isAction } = readConsoleStatement(sql, this.#access);
       const client = await this.#connected();
       this.#notices = [];
+      this.#answerBytes = 0;
       const result = await client.query<(string | null)[]>({ text, rowMode: 'array' }).catch((error: unknown) => {
         // After an error of its own, which no SQLSTATE tells, the connection's state is unknown.
         if (messageOf(error) === null) this.#drop(client);
         throw error;
       });
+      if (this.#answerBytes > MAX_ANSWER_BYTES) throw tooLarge();
       const columns = result.fields.map(({ name }) => name);
       const hiddenAt = new Set(hidden.map((name) => columns.indexOf(name)));
+      assert(!hiddenAt.has(-1), 'what is to be hidden is there under its name');
       return {
         columns,
         rows: result.rows.map((row) => row.map((value, at) => (hiddenAt.has(at) ? null : value))),
         tag: this.#tag,
         notices: this.#notices,
-        hidden: hidden.filter((name) => columns.includes(name)),
+        hidden,
+        isAction,
       };
     });
   }
@@ -118,8 +126,8 @@ export class ConsoleConnection implements SqlConnection {
       options: '-c standard_conforming_strings=on -c timezone=UTC -c datestyle=ISO',
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: STATEMENT_TIMEOUT_MS,
-      // Values as they come.
-      types: { getTypeParser: () => (value: string | Buffer) => value.toString() },
+      // Values as they come; those that are too many are not kept.
+      types: { getTypeParser: () => (value: string | Buffer) => this.#kept(value) },
     } as pg.ClientConfig);
     client.on('error', () => this.#drop(client));
     client.on('end', () => this.#drop(client));
@@ -138,6 +146,11 @@ export class ConsoleConnection implements SqlConnection {
     if (this.#isClosed) this.#drop(client);
     this.#refuseWhenClosed();
     return client;
+  }
+
+  #kept(value: string | Buffer): string {
+    this.#answerBytes += value.length;
+    return this.#answerBytes > MAX_ANSWER_BYTES ? '' : value.toString();
   }
 
   #refuseWhenClosed(): void {
@@ -167,7 +180,17 @@ function messageOf(error: unknown): SqlMessage | null {
   };
 }
 
+function tooLarge(): SqlError {
+  return new SqlError({
+    severity: 'ERROR',
+    code: '54000',
+    message: `the answer has more than ${MAX_ANSWER_BYTES} bytes`,
+    hint: 'Ask for fewer rows (LIMIT), or with a client of the SQL port.',
+  });
+}
+
 function sqlError(error: unknown): SqlError {
+  if (error instanceof AssertionError) throw error;
   if (error instanceof SqlError) return error;
   const message = messageOf(error);
   if (message !== null) return new SqlError(message, { cause: error });

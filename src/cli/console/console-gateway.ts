@@ -59,6 +59,8 @@ export interface OwnLogin {
 export interface ConsoleGatewayOptions {
   readonly socket: ConsoleSocket;
   readonly own: OwnLogin;
+  /** Clients of the SQL port have to show a certificate, which no page can do for them. */
+  readonly needsCertificates: boolean;
   readonly clock: Clock;
 }
 
@@ -67,6 +69,11 @@ export class ConsoleGateway implements SqlGateway {
 
   constructor(options: ConsoleGatewayOptions) {
     this.#options = options;
+  }
+
+  get signInProblem(): string | null {
+    if (!this.#options.needsCertificates) return null;
+    return 'clients have to show a certificate here (--tls-mode), which the console cannot; sign in with the token';
   }
 
   own(access: Access): SqlAccount {

@@ -1,5 +1,4 @@
-import { prepareStatement } from '../../frontend/statement.ts';
-import { PlacedError } from '../../frontend/statement.ts';
+import { PlacedError, prepareStatement } from '../../frontend/statement.ts';
 import type { Access } from '../../http/console/sql-account.ts';
 import { PgError } from '../../postgres/sqlstate.ts';
 import { isOurs } from '../../sql/classify.ts';
@@ -29,6 +28,9 @@ const SHOWN: Partial<Record<Kind, readonly string[]>> = {
   'show-version': [],
   check: [],
 };
+
+/** Of deliveries and dead letters: all that is shown is held in memory. */
+const MAX_ROWS = 100;
 
 const ACTIONS: ReadonlySet<Kind> = new Set<Kind>(['test', 'retry-dead-letters', 'discard-dead-letters']);
 const STREAM_ACTIONS: ReadonlySet<StreamActionCommand['kind']> = new Set<StreamActionCommand['kind']>([
@@ -60,6 +62,11 @@ export function readConsoleStatement(text: string, access: Access): ConsoleState
   }
   const command = commandOf(text, span);
   const shown = SHOWN[command.kind];
+  if ('limit' in command && (command.limit ?? 0) > MAX_ROWS) {
+    throw new PgError('program_limit_exceeded', `the console shows ${MAX_ROWS} rows at a time`, {
+      hint: 'Ask for more as a client of the SQL port.',
+    });
+  }
   if (shown !== undefined) return { text, isAction: false, hidden: access === 'viewer' ? shown : [] };
   if (!isAction(command)) {
     throw new PgError('insufficient_privilege', 'the console does not run this statement', {

@@ -142,6 +142,9 @@ export class Console {
       if (token !== null && sameSecret(asked.token, token)) return sql.own('client');
       return new SqlError({ severity: 'FATAL', code: '28000', message: 'the token is wrong' });
     }
+    if (sql.signInProblem !== null) {
+      return new SqlError({ severity: 'FATAL', code: '28000', message: sql.signInProblem });
+    }
     try {
       return await sql.signIn(asked.user, asked.password, asked.database);
     } catch (error) {
@@ -155,8 +158,14 @@ export class Console {
     if (session === null) return reply;
     const sql = (request.body as { readonly sql?: unknown } | null)?.sql;
     if (typeof sql !== 'string') return refuse(reply, 400, 'the request is malformed');
+    const { logger } = this.#options;
     try {
-      return await reply.send(await session.statements.execute(sql));
+      const answer = await session.statements.execute(sql);
+      if (answer.isAction) {
+        const { account, kind } = session;
+        logger.info({ user: account.user, how: kind, address: request.ip, statement: sql }, 'console action');
+      }
+      return await reply.send(answer);
     } catch (error) {
       if (!(error instanceof SqlError)) throw error;
       return reply.code(422).send({ error: error.fields });
@@ -198,11 +207,12 @@ export class Console {
   }
 
   #describe(request: FastifyRequest, session: ConsoleSession | null): object {
-    const { version, token } = this.#options;
+    const { version, token, sql } = this.#options;
     return {
       version,
       isOpen: this.#anybody !== null && !isForwarded(request),
       hasToken: token !== null,
+      hasPasswords: sql.signInProblem === null,
       session: session && {
         user: session.account.user,
         database: session.account.database,

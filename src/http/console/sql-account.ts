@@ -7,6 +7,8 @@ export interface SqlAnswer {
   readonly notices: readonly SqlMessage[];
   /** Columns whose values this account may not see, which are null in each row. */
   readonly hidden: readonly string[];
+  /** Whether the statement has done something, and not only shown. */
+  readonly isAction: boolean;
 }
 
 /** An error or a notice, with the fields that Postgres gives them. */
@@ -57,4 +59,6 @@ export interface SqlGateway {
   own(access: Access): SqlAccount;
   /** As whoever the upstream says it is; null: the database of the upstream's URL. Rejects with `SqlError`. */
   signIn(user: string, password: string, database: string | null): Promise<SqlAccount>;
+  /** Why nobody signs in so, although the upstream may know them; null: they do. */
+  readonly signInProblem: string | null;
 }
