@@ -53,7 +53,8 @@ interface Shown<T> {
   readonly isOpen: boolean;
 }
 
-type Table<T> = ReadonlyArray<readonly [name: string, type: ColumnType, value: (row: Shown<T>) => Value]>;
+/** `of: 'event'`: what events have in them, or may repeat of it. Whoever sees the stream alone gets null. */
+type Table<T> = ReadonlyArray<readonly [name: string, type: ColumnType, value: (row: Shown<T>) => Value, of?: 'event']>;
 
 const DELIVERIES: Table<DeliveryRecord> = [
   ['delivery_id', 'text', ({ subject }) => subject.id],
@@ -65,7 +66,7 @@ const DELIVERIES: Table<DeliveryRecord> = [
   ['http_status', 'int4', ({ subject }) => subject.httpStatus],
   ['outcome', 'text', ({ subject }) => subject.outcome],
   ['error', 'text', ({ subject }) => subject.error],
-  ['response_excerpt', 'text', ({ subject, isOpen }) => (isOpen ? textOf(subject.responseExcerpt) : null)],
+  ['response_excerpt', 'text', ({ subject }) => textOf(subject.responseExcerpt), 'event'],
   ['next_retry_at', 'timestamptz', ({ subject }) => subject.nextRetryAtMs],
   ['error_code', 'text', ({ subject }) => subject.errorCode],
   ['dns_ms', 'float8', ({ subject }) => subject.dnsMs],
@@ -81,14 +82,14 @@ const DEAD_LETTERS: Table<DeadLetterRecord> = [
   ['schema_name', 'text', ({ subject }) => subject.schema],
   ['table_name', 'text', ({ subject }) => subject.table],
   ['op', 'text', ({ subject }) => subject.operation],
-  ['key', 'jsonb', ({ subject, isOpen }) => (isOpen ? subject.key : null)],
+  ['key', 'jsonb', ({ subject }) => subject.key, 'event'],
   ['reason', 'text', ({ subject }) => subject.reason],
   ['http_status', 'int4', ({ subject }) => subject.httpStatus],
   ['attempts', 'int4', ({ subject }) => subject.attempts],
   ['first_failed_at', 'timestamptz', ({ subject }) => subject.firstFailedAtMs],
   ['parked_at', 'timestamptz', ({ subject }) => subject.parkedAtMs],
-  ['payload', 'jsonb', ({ subject, isOpen }) => (isOpen ? subject.payload : null)],
-  ['response_excerpt', 'text', ({ subject, isOpen }) => (isOpen ? textOf(subject.responseExcerpt) : null)],
+  ['payload', 'jsonb', ({ subject }) => subject.payload, 'event'],
+  ['response_excerpt', 'text', ({ subject }) => textOf(subject.responseExcerpt), 'event'],
 ];
 
 const PEEKED: Table<PeekedRequest> = [
@@ -98,7 +99,7 @@ const PEEKED: Table<PeekedRequest> = [
   ['events', 'int4', ({ subject }) => subject.events],
   ['event_ids', 'text', ({ subject }) => idsOf(subject)],
   ['path', 'text', ({ subject }) => subject.path],
-  ['body', 'text', ({ subject, isOpen }) => (isOpen ? subject.body : null)],
+  ['body', 'text', ({ subject }) => subject.body, 'event'],
   ['headers', 'jsonb', ({ subject: { headers } }) => headers && JSON.stringify(Object.fromEntries(headers))],
 ];
 
@@ -117,6 +118,13 @@ export const DELIVERY_COLUMNS: Readonly<Record<string, readonly Column[]>> = {
   'show-dead-letters': columnsOf(DEAD_LETTERS),
   'peek-stream': columnsOf(PEEKED),
   test: columnsOf(TESTED),
+};
+
+/** Of those, the columns that are null to whoever sees the stream and does not own it. */
+export const EVENT_COLUMNS: Readonly<Record<string, readonly string[]>> = {
+  'show-deliveries': eventColumnsOf(DELIVERIES),
+  'show-dead-letters': eventColumnsOf(DEAD_LETTERS),
+  'peek-stream': eventColumnsOf(PEEKED),
 };
 
 /** Raises what `DeliveryControl` raises, and 42501 for what the client may not do or see. */
@@ -240,7 +248,7 @@ function shown<T extends { readonly streamId: string }>(
 function result<T>(table: Table<T>, rows: readonly Shown<T>[], tag: string): Result {
   return {
     columns: columnsOf(table),
-    rows: rows.map((row) => table.map(([, , value]) => value(row))),
+    rows: rows.map((row) => table.map(([, , value, of]) => (of === 'event' && !row.isOpen ? null : value(row)))),
     tag,
     notices: [],
   };
@@ -248,6 +256,10 @@ function result<T>(table: Table<T>, rows: readonly Shown<T>[], tag: string): Res
 
 function columnsOf<T>(table: Table<T>): readonly Column[] {
   return table.map(([name, type]) => ({ name, type }));
+}
+
+function eventColumnsOf<T>(table: Table<T>): readonly string[] {
+  return table.flatMap(([name, , , of]) => (of === 'event' ? [name] : []));
 }
 
 function limitOf(asked: number | null, byDefault: number, most: number): number {

@@ -4,7 +4,7 @@ import { count, pretty } from '../format.ts';
 import { Action } from '../parts/action.tsx';
 import { Moment } from '../parts/moment.tsx';
 import { Empty, Hidden, Loading, Message } from '../parts/notes.tsx';
-import { SourceSql, SqlText } from '../parts/sql-text.tsx';
+import { SourceSql, PlainText } from '../parts/sql-text.tsx';
 import { useLimitedQuery } from '../query.ts';
 import { SHOWN_ROWS, SQL } from '../statements.ts';
 
@@ -99,9 +99,15 @@ function DeadLetter({ name, row, isHidden, reload }: DeadLetterProps): JSX.Eleme
             </div>
           </dl>
           {isHidden ? (
-            <Hidden what="keys and payloads" />
+            <Hidden what="keys, payloads and answers" />
           ) : (
-            row['payload'] !== null && <SqlText sql={pretty(row['payload']!)} label="payload" />
+            row['payload'] !== null && <PlainText text={pretty(row['payload']!)} label="payload" />
+          )}
+          {row['response_excerpt'] && (
+            <div>
+              <h3>Last answer</h3>
+              <PlainText text={pretty(row['response_excerpt'])} label="last answer" />
+            </div>
           )}
           <div class="actions" role="group" aria-label={`Dead letter ${id}`}>
             <Action

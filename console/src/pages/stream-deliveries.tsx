@@ -3,7 +3,7 @@ import { rowsOf, type Row } from '../api.ts';
 import { milliseconds, pretty } from '../format.ts';
 import { Moment } from '../parts/moment.tsx';
 import { Empty, Hidden, Loading, Message } from '../parts/notes.tsx';
-import { SourceSql, SqlText } from '../parts/sql-text.tsx';
+import { SourceSql, PlainText } from '../parts/sql-text.tsx';
 import { Outcome } from '../parts/status.tsx';
 import { useLimitedQuery, useQuery } from '../query.ts';
 import { streamPath } from '../route.ts';
@@ -39,6 +39,20 @@ export function DeliveriesTab({ name, status, version }: DeliveriesProps): JSX.E
       <SourceSql sql={sql} />
     </section>
   );
+}
+
+const PHASES = [
+  ['dns_ms', 'DNS'],
+  ['connect_ms', 'connect'],
+  ['tls_ms', 'TLS'],
+  ['first_byte_ms', 'to the first byte'],
+] as const;
+
+/** `45 ms (connect 12 ms, to the first byte 40 ms)` */
+function phasesOf(row: Row): string {
+  const ms = (name: string): string => milliseconds(Number(row[name]));
+  const phases = PHASES.filter(([name]) => row[name] !== null).map(([name, title]) => `${title} ${ms(name)}`);
+  return phases.length === 0 ? ms('duration_ms') : `${ms('duration_ms')} (${phases.join(', ')})`;
 }
 
 /** Whether the error is not just the status again. */
@@ -100,6 +114,10 @@ function Delivery({ row, status, isHidden }: DeliveryProps): JSX.Element {
                   <dd>{row['error']}</dd>
                 </div>
               )}
+              <div>
+                <dt>Took</dt>
+                <dd>{phasesOf(row)}</dd>
+              </div>
               {row['next_retry_at'] !== null && (
                 <div>
                   <dt>Next retry</dt>
@@ -113,7 +131,7 @@ function Delivery({ row, status, isHidden }: DeliveryProps): JSX.Element {
             {isHidden ? (
               <Hidden what="bodies of answers" />
             ) : (
-              row['response_excerpt'] && <SqlText sql={pretty(row['response_excerpt'])} label="body of the answer" />
+              row['response_excerpt'] && <PlainText text={pretty(row['response_excerpt'])} label="body of the answer" />
             )}
           </div>
         </div>
@@ -165,10 +183,11 @@ export function NextRequestsTab({ name, version }: { readonly name: string; read
                       </dd>
                     </div>
                   </dl>
+                  {row['headers'] !== null && <Headers json={row['headers']!} />}
                   {isHidden ? (
                     <Hidden what="bodies of requests" />
                   ) : (
-                    row['body'] !== null && <SqlText sql={pretty(row['body']!)} label="body of the request" />
+                    row['body'] !== null && <PlainText text={pretty(row['body']!)} label="body of the request" />
                   )}
                 </div>
               </details>
@@ -178,4 +197,10 @@ export function NextRequestsTab({ name, version }: { readonly name: string; read
       <SourceSql sql={sql} />
     </section>
   );
+}
+
+/** The head of a request, as it would be sent now. */
+function Headers({ json }: { readonly json: string }): JSX.Element {
+  const lines = Object.entries(JSON.parse(json) as Record<string, string>).map(([name, value]) => `${name}: ${value}`);
+  return <PlainText text={lines.join('\n')} label="head of the request" />;
 }

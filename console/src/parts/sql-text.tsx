@@ -1,4 +1,4 @@
-import type { JSX } from 'preact';
+import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { Icon } from './icons.tsx';
 
@@ -15,15 +15,29 @@ function highlighted(sql: string): (JSX.Element | string)[] {
   });
 }
 
-/** A statement, or another text to copy. */
+interface TextProps {
+  readonly text: string;
+  readonly label: string;
+}
+
+/** A statement to copy. */
 export function SqlText({ sql, label }: { readonly sql: string; readonly label: string }): JSX.Element {
+  return <CopyText text={sql} label={label} shown={highlighted(sql)} />;
+}
+
+/** Another text to copy: a body, say. */
+export function PlainText({ text, label }: TextProps): JSX.Element {
+  return <CopyText text={text} label={label} shown={text} />;
+}
+
+function CopyText({ text, label, shown }: TextProps & { readonly shown: ComponentChildren }): JSX.Element {
   return (
     <div class="sql">
       {/* A long one scrolls, and so has to be reached by the keyboard. */}
       <pre tabIndex={0} role="region" aria-label={label}>
-        <code>{highlighted(sql)}</code>
+        <code>{shown}</code>
       </pre>
-      <CopyButton text={sql} what={label} />
+      <CopyButton text={text} what={label} />
     </div>
   );
 }

@@ -1,3 +1,4 @@
+import { EVENT_COLUMNS } from '../../frontend/delivery-commands.ts';
 import { PlacedError, prepareStatement } from '../../frontend/statement.ts';
 import type { Access } from '../../http/console/sql-account.ts';
 import { PgError } from '../../postgres/sqlstate.ts';
@@ -10,24 +11,24 @@ const SETTINGS = { standardConformingStrings: true, clientEncoding: 'UTF8' } as 
 
 type Kind = Command['kind'];
 
-/** What only shows, and the columns of it that have in them what events have: a viewer gets null. */
-const SHOWN: Partial<Record<Kind, readonly string[]>> = {
-  'show-streams': [],
-  'show-stream-status': [],
-  'show-create-stream': [],
-  'show-stream-tables': [],
-  'show-stream-options': [],
-  'show-stream-history': [],
-  'show-deliveries': ['response_excerpt'],
-  'show-dead-letters': ['key', 'payload'],
-  'peek-stream': ['body'],
-  'show-endpoints': [],
-  'show-create-endpoint': [],
-  'show-slots': [],
-  'show-settings': [],
-  'show-version': [],
-  check: [],
-};
+/** What only shows. */
+const SHOWN: ReadonlySet<Kind> = new Set<Kind>([
+  'show-streams',
+  'show-stream-status',
+  'show-create-stream',
+  'show-stream-tables',
+  'show-stream-options',
+  'show-stream-history',
+  'show-deliveries',
+  'show-dead-letters',
+  'peek-stream',
+  'show-endpoints',
+  'show-create-endpoint',
+  'show-slots',
+  'show-settings',
+  'show-version',
+  'check',
+]);
 
 /** Of deliveries and dead letters: all that is shown is held in memory. */
 const MAX_ROWS = 100;
@@ -61,13 +62,14 @@ export function readConsoleStatement(text: string, access: Access): ConsoleState
     throw new PgError('syntax_error', 'the console runs one CDC statement at a time, and nothing else');
   }
   const command = commandOf(text, span);
-  const shown = SHOWN[command.kind];
   if ('limit' in command && (command.limit ?? 0) > MAX_ROWS) {
     throw new PgError('program_limit_exceeded', `the console shows ${MAX_ROWS} rows at a time`, {
       hint: 'Ask for more as a client of the SQL port.',
     });
   }
-  if (shown !== undefined) return { text, isAction: false, hidden: access === 'viewer' ? shown : [] };
+  if (SHOWN.has(command.kind)) {
+    return { text, isAction: false, hidden: access === 'viewer' ? (EVENT_COLUMNS[command.kind] ?? []) : [] };
+  }
   if (!isAction(command)) {
     throw new PgError('insufficient_privilege', 'the console does not run this statement', {
       hint: 'Run it as a client of the SQL port.',
