@@ -1,5 +1,5 @@
 import { render, type JSX } from 'preact';
-import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { enter, signOut, type Entrance, type SqlMessage } from './api.ts';
 import { EndpointsPage } from './pages/endpoints.tsx';
 import { ReplicationPage } from './pages/replication.tsx';
@@ -41,6 +41,12 @@ function App(): JSX.Element {
   useEffect(() => {
     document.title = titleOf(route);
   }, [route]);
+  const isFirst = useRef(true);
+  // What had the focus may be gone with the page before; a screen reader goes on at the new one.
+  useEffect(() => {
+    if (!isFirst.current) document.getElementById('main')?.focus();
+    isFirst.current = false;
+  }, [route.page, route.page === 'stream' ? route.name : null]);
 
   const session = entrance?.session ?? null;
   const context = useMemo<SessionContext | null>(() => {

@@ -31,7 +31,7 @@ await sql.query(
 /** A page that nothing may go wrong in: no error in its console, no request that leaves walhook. */
 async function openPage(options: BrowserContextOptions = {}): Promise<{ page: Page; wrong: string[] }> {
   const context = await browser.newContext(options);
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const wrong: string[] = [];
   page.on('pageerror', (error) => wrong.push(error.message));
@@ -86,6 +86,8 @@ test('a stream is created, fails, leaves a dead letter, is mended, paused and re
 
   // Whoever looks only is shown the statement and asked to sign in.
   await page.getByRole('link', { name: 'orders_stream' }).click();
+  await page.getByRole('heading', { name: 'orders_stream' }).waitFor();
+  assert.equal(await page.evaluate('document.activeElement.id'), 'main');
   await page.getByRole('button', { name: 'Pause' }).click();
   await page.getByRole('dialog').getByText('ALTER CDC STREAM orders_stream PAUSE').waitFor();
   await page.getByRole('dialog').getByRole('button', { name: 'Sign in' }).click();
