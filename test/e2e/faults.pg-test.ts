@@ -129,6 +129,8 @@ test('a backlog far beyond the window waits in the log, not in memory, and arriv
   await waitFor('the capture', async () => (await property(stream, 'pending_events')) === '200000', 60_000);
   const peak = Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${walhook.pid}/status`, 'utf8'))?.[1]) / 1024;
   assert.ok(peak < 350, `${peak} MB resident`);
+  await waitFor('the truth in the status', async () => (await property(stream, 'status')) === 'retrying');
+  assert.match((await property(stream, 'status_reason')) ?? '', /timed out|not answered/);
   receiver.answer = () => 204;
   await waitFor('the delivery', async () => (await property(stream, 'events_delivered')) === '200000', 120_000);
   await client.query(`DROP CDC STREAM ${stream}`);
