@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { must } from '../base/assert.ts';
-import { destinationConflict } from '../model/destination-rules.ts';
+import { destinationConflict, routeConflict } from '../model/destination-rules.ts';
 import { formatConflict } from '../model/format-rules.ts';
 import { applyOptionChanges } from '../model/option-changes.ts';
 import { redactUrl } from '../model/redact.ts';
@@ -204,7 +204,7 @@ function put(planner: Planner, definition: StreamDefinition): void {
 
 /** 22023 where the options are not those of the destination, 22023 or 0A000 where the format does not go with the rest. */
 function requireFit(definition: StreamDefinition): void {
-  const conflict = destinationConflict(definition.destination, definition, optionName);
+  const conflict = destinationConflict(definition.destination, definition, optionName) ?? routeConflict(definition);
   if (conflict !== null) {
     throw new PgError('invalid_parameter_value', conflict.message, {
       detail: conflict.detail,

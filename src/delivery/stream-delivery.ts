@@ -461,7 +461,7 @@ export class StreamDelivery implements ReaderTarget {
 
   /** A stream that does not run has not read what it would send. */
   #look(): void {
-    if (!this.#running && this.#scheduler.window.pending === 0) this.#reader.read(this, READ_PER_TURN);
+    if (!this.#running && this.#scheduler.window.pending < READ_PER_TURN) this.#reader.read(this, READ_PER_TURN);
   }
 
   #changed(): void {

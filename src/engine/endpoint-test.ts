@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
-import { Routes } from '../delivery/routes.ts';
+import { type RoutedEvent, Routes } from '../delivery/routes.ts';
 import { missingObject } from '../catalog/plan.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { formatUuid } from '../formats/event-id.ts';
@@ -136,7 +136,12 @@ export class EndpointTest {
   }
 }
 
-const TESTED = { operation: 'insert', source: { oid: 0, table: { schema: 'cdc', name: 'test' } } } as const;
+/** It has no key. */
+const TESTED: RoutedEvent = {
+  operation: 'insert',
+  source: { oid: 0, table: { schema: 'cdc', name: 'test' } },
+  encodeKey: (out) => out.raw(Buffer.from('null')),
+};
 
 /** What a stream to the destination would be that says nothing of its own. */
 function plainStream(destination: Destination): StreamDefinition {

@@ -1,7 +1,8 @@
 import { BrokersError, parseBrokers } from './brokers.ts';
+import { keyPlaceholders } from './placeholders.ts';
 import type { OptionConflict, OptionSet } from './option-changes.ts';
 import { ENDPOINT_OPTION_KEYS, KAFKA_OPTION_KEYS, type OptionKey, type StreamOptions } from './stream-options.ts';
-import type { Destination, KafkaDestination } from './stream.ts';
+import type { Destination, KafkaDestination, StreamDefinition } from './stream.ts';
 
 /*
   What a destination and the options of its stream have to do with each other.
@@ -48,6 +49,26 @@ export function destinationConflict(
     return conflict(message, `To ${to}: ${codecs.join(', ')}.`, ['compression']);
   }
   return isKafka ? (topicConflict(destination, options) ?? saslConflict(options) ?? tlsConflict(options)) : null;
+}
+
+/** Why the paths and headers of a stream cannot be made of its tables' events, or null. */
+export function routeConflict({
+  scope,
+  tables,
+  options,
+}: Pick<StreamDefinition, 'scope' | 'tables' | 'options'>): DestinationConflict | null {
+  // Which tables there will be is not known of others; what one does not have is empty.
+  if (scope.kind !== 'tables') return null;
+  const named = [options.pathTemplate, ...Object.values(options.headers)].flatMap(keyPlaceholders);
+  for (const { schema, name, keyColumns } of tables) {
+    const missing = named.find((column) => !keyColumns.includes(column));
+    if (missing === undefined) continue;
+    const key = keyColumns.length === 0 ? 'It has no key.' : `Its key is (${keyColumns.join(', ')}).`;
+    const message = `the key of table "${schema}.${name}" has no column "${missing}"`;
+    const hint = `{key.column} stands for a column of the event's key, in path_template and headers.`;
+    return conflict(message, key, ['pathTemplate', 'headers'], hint);
+  }
+  return null;
 }
 
 function topicConflict(

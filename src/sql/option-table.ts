@@ -1,5 +1,5 @@
 import { settableName } from '../model/header-rules.ts';
-import { PLACEHOLDER } from '../model/placeholders.ts';
+import { KEY_PLACEHOLDER, PLACEHOLDER } from '../model/placeholders.ts';
 import type { OptionKey } from '../model/stream-options.ts';
 
 export type OptionType = 'int' | 'bool' | 'bytes' | 'interval' | 'enum' | 'text' | 'json' | 'secret' | 'pg_lsn';
@@ -53,8 +53,8 @@ const HEADER_NAME = { test: settableName(1), words: SETTABLE };
 const OPTIONAL_HEADER_NAME = { test: settableName(0), words: `${SETTABLE}, or ''` };
 const PATH_TEMPLATE = {
   // What is not a place holder is what a path or query may hold (RFC 3986, 3.3 and 3.4).
-  test: new RegExp(`^(?:[A-Za-z0-9\\-._~!$&'()*+,;=:@/?%]|${PLACEHOLDER}){0,2048}$`),
-  words: 'paths with {database}, {schema}, {table}, {op} and {stream}',
+  test: new RegExp(`^(?:[A-Za-z0-9\\-._~!$&'()*+,;=:@/?%]|${PLACEHOLDER}|${KEY_PLACEHOLDER}){0,2048}$`),
+  words: 'paths with {database}, {schema}, {table}, {op}, {stream} and {key.column}',
 };
 const TOPIC_TEMPLATE = {
   test: new RegExp(`^(?:[A-Za-z0-9._-]|${PLACEHOLDER}){0,249}$`),
@@ -168,7 +168,7 @@ export const STREAM_OPTIONS: readonly StreamOption[] = Object.freeze([
     'pathTemplate',
     'text',
     '',
-    'appended to the URL; {database}, {schema}, {table}, {op} and {stream} stand for the event’s',
+    'appended to the URL; {database}, {schema}, {table}, {op}, {stream} and {key.column} stand for the event’s',
     { pattern: PATH_TEMPLATE, destination: WEBHOOK },
   ),
   option(

@@ -158,4 +158,4 @@ function headerFault(name: string, content: unknown, seen: ReadonlySet<string>):
   return `The value of header ${shown} has a word in braces that stands for nothing. ${instead}`;
 }
 
-const PLACES = PLACEHOLDER_NAMES.map((name) => `{${name}}`).join(', ');
+const PLACES = [...PLACEHOLDER_NAMES, 'key.column'].map((name) => `{${name}}`).join(', ');

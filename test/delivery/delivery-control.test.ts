@@ -232,6 +232,25 @@ test('PEEK shows the requests that are sent then, without sending them, of a pau
   await on.stop();
 });
 
+test('PEEK of a paused stream shows what has come since it was looked at', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 2);
+  chunks.cut();
+  insertRows(chunks, 3, 3);
+  const later = chunks.cut();
+  const on = stage(chunks.chunks, 1);
+  on.configure(streamDefinition({ desiredState: 'paused' }));
+  await on.clock.advance(100);
+  assert.equal(peeked(on).length, 2);
+  on.source.visible = 2;
+  on.delivery.chunkAppended(later.header, null, null);
+  on.delivery.durable(2);
+  await on.clock.advance(100);
+  assert.equal(peeked(on).length, 5);
+  assert.equal(on.delivery.status()[0]!.pendingEvents, 5);
+  await on.stop();
+});
+
 test('PEEK shows each request’s head: its attempt, and the gap that it is going to tell of', async () => {
   const on = stage(someChanges());
   on.sink.answer = (batch) => (has(batch, '"bad"') ? DOWN : OK);

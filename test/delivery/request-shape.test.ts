@@ -57,6 +57,7 @@ class RecordingSink implements Sink {
   }
 }
 
+const OK: Outcome = { class: 'ok', status: 200, failed: [] };
 const FAILED: Outcome = {
   class: 'transient',
   status: 500,
@@ -162,6 +163,81 @@ test('events whose headers differ share no request; names are plain ASCII in the
     [route('...x', 'insert'), 1],
     [route('public.orders', 'truncate'), 1],
   ]);
+  await on.end();
+});
+
+const TENANTS: TestRelation = {
+  oid: 16_403,
+  schema: 'public',
+  name: 'tenants',
+  identity: 'd',
+  columns: [
+    { name: 'tenant', type: 25, key: true },
+    { name: 'id', type: 20, key: true },
+    { name: 'note', type: 25 },
+  ],
+};
+const OF_TENANTS = {
+  oid: TENANTS.oid,
+  schema: 'public',
+  name: 'tenants',
+  keyColumns: ['tenant', 'id'],
+  columns: null,
+  where: null,
+};
+
+function tenantsLog(): ChunkWriter {
+  const chunks = new ChunkWriter();
+  chunks.define(TENANTS);
+  chunks.begin(1_767_607_200_000_000n);
+  chunks.change(TENANTS.oid, insertMessage(TENANTS.oid, ['a/../b', '9007199254740993', 'x']));
+  chunks.change(TENANTS.oid, insertMessage(TENANTS.oid, ['a/../b', '2', 'x']));
+  chunks.change(TENANTS.oid, insertMessage(TENANTS.oid, ['größe\r\nX: y', '3', 'x']));
+  chunks.change(TENANTS.oid, deleteMessage(TENANTS.oid, 'K', ['a/../b', '2', null]));
+  chunks.change(TENANTS.oid, truncateMessage(TENANTS.oid));
+  chunks.commit();
+  return chunks;
+}
+
+test('columns of the key route an event: encoded, every digit as it is, empty where there is no key', async () => {
+  for (const numbers of ['string', 'number'] as const) {
+    const on = stage(tenantsLog());
+    const headers = { 'X-Tenant': '{key.tenant}' };
+    const options = { batchMaxEvents: 100, maxInFlight: 1, numbers, pathTemplate: '/{key.tenant}', headers };
+    on.delivery.configure([streamDefinition({ tables: [OF_TENANTS], options })]);
+    await on.clock.advance(1_000);
+    assert.deepEqual(
+      on.at.sink.sent.map(({ path, headers: routed, events }) => [path, routed!['X-Tenant'], events]),
+      [
+        ['/a%2F..%2Fb', 'a/../b', 2],
+        ['/gr%C3%B6%C3%9Fe%0D%0AX%3A%20y', 'gr%C3%B6%C3%9Fe%0D%0AX%3A%20y', 1],
+        ['/a%2F..%2Fb', 'a/../b', 1],
+        ['/', '', 1],
+      ],
+    );
+    await on.end();
+    const byId = stage(tenantsLog());
+    byId.delivery.configure([
+      streamDefinition({ tables: [OF_TENANTS], options: { ...options, headers: {}, pathTemplate: '/{key.id}' } }),
+    ]);
+    await byId.clock.advance(1_000);
+    assert.deepEqual(byId.at.sink.sent.map(({ path }) => path).slice(0, 3), ['/9007199254740993', '/2', '/3']);
+    await byId.end();
+  }
+});
+
+test('a dead letter that is sent again goes where it went', async () => {
+  const on = stage(tenantsLog());
+  const definition = streamDefinition({ tables: [OF_TENANTS], options: { pathTemplate: '/{key.tenant}/{key.id}' } });
+  on.at.sink.answer = ({ path }) => (path.endsWith('/3') ? { ...FAILED, class: 'rejected', status: 422 } : OK);
+  on.delivery.configure([definition]);
+  await on.clock.advance(3_600_000);
+  const [first] = on.at.sink.sent.filter(({ path }) => path.endsWith('/3'));
+  on.at.sink.answer = () => OK;
+  on.delivery.control({ kind: 'retry-dead-letters', streamId: definition.id, id: null });
+  await on.clock.advance(1_000);
+  const last = on.at.sink.sent.at(-1)!;
+  assert.deepEqual([last.path, last.requestId, last.isReplay], [first!.path, first!.requestId, true]);
   await on.end();
 });
 

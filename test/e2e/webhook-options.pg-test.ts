@@ -117,6 +117,24 @@ test('headers are routed by what an event is of: each request has its own, SHOW 
   await client.query('DROP CDC STREAM routed');
 });
 
+test('columns of its key route an event; a table whose key does not have them is refused', async () => {
+  await client.query('CREATE TABLE tenants (tenant text, id int, PRIMARY KEY (tenant, id))');
+  const options = `path_template = '/{key.tenant}', headers = '{"X-Id": "{key.id}"}'`;
+  const made = `TO WEBHOOK '${receiver.url('/keyed')}' WITH (${options})`;
+  const refused = await refusal(`CREATE CDC STREAM no ON orders ${made}`);
+  assert.deepEqual(
+    [refused.code, refused.message, refused.detail],
+    ['22023', 'the key of table "public.orders" has no column "tenant"', 'Its key is (id).'],
+  );
+  await client.query(`CREATE CDC STREAM keyed ON tenants ${made}`);
+  assert.equal((await refusal('ALTER CDC STREAM keyed ADD TABLE orders')).code, '22023');
+  assert.equal((await refusal(`ALTER CDC STREAM keyed SET (path_template = '/{key.note}')`)).code, '22023');
+  await client.query(`INSERT INTO tenants VALUES ('acme', 7)`);
+  const request = await arrived(receiver, '/keyed/acme');
+  assert.equal(request.headers['x-id'], '7');
+  await client.query('DROP CDC STREAM keyed');
+});
+
 test('an event above max_event_bytes is thin, or a dead letter, or sent', async () => {
   for (const policy of ['thin', 'dead_letter', 'send']) {
     await client.query(`CREATE CDC STREAM s_${policy} ON orders TO WEBHOOK '${receiver.url(`/size/${policy}`)}'
