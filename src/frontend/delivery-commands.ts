@@ -98,9 +98,10 @@ const PEEKED: Table<PeekedRequest> = [
   ['due_at', 'timestamptz', ({ subject }) => subject.dueAtMs],
   ['events', 'int4', ({ subject }) => subject.events],
   ['event_ids', 'text', ({ subject }) => idsOf(subject)],
-  ['path', 'text', ({ subject }) => subject.path],
+  // Path and headers may have columns of the key in them.
+  ['path', 'text', ({ subject }) => subject.path, 'event'],
   ['body', 'text', ({ subject }) => subject.body, 'event'],
-  ['headers', 'jsonb', ({ subject: { headers } }) => headers && JSON.stringify(Object.fromEntries(headers))],
+  ['headers', 'jsonb', ({ subject }) => headOf(subject), 'event'],
 ];
 
 const TESTED: Table<TestResult> = [
@@ -269,6 +270,10 @@ function limitOf(asked: number | null, byDefault: number, most: number): number 
 function idsOf({ eventIds, events }: { readonly eventIds: readonly string[]; readonly events: number }): string {
   const rest = events - eventIds.length;
   return eventIds.join(', ') + (rest > 0 ? `, and ${rest} more` : '');
+}
+
+function headOf({ headers }: PeekedRequest): string | null {
+  return headers && JSON.stringify(Object.fromEntries(headers));
 }
 
 /** A text of Postgres's has no NUL. */

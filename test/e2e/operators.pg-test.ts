@@ -106,7 +106,18 @@ test('who may only see it sees no payload, and changes nothing', async () => {
   const [letter] = await rows(viewer, `SHOW CDC DEAD LETTERS FOR ${stream}`);
   assert.deepEqual([letter!['key'], letter!['payload'], letter!['op']], [null, null, 'insert']);
   assert.ok((await rows(viewer, `SHOW CDC DELIVERIES FOR ${stream}`)).every((row) => row['response_excerpt'] === null));
-  assert.ok((await rows(viewer, `PEEK CDC STREAM ${stream}`)).every((row) => row['body'] === null));
+  await client.query(`ALTER CDC STREAM ${stream} PAUSE`);
+  await client.query(`INSERT INTO hidden VALUES (1000, 'z')`);
+  const peeked = await waitFor('a request', async () => {
+    const found = await rows(viewer, `PEEK CDC STREAM ${stream}`);
+    return found.length > 0 && found;
+  });
+  for (const name of ['body', 'path', 'headers'])
+    assert.ok(
+      peeked.every((row) => row[name] === null),
+      name,
+    );
+  await client.query(`ALTER CDC STREAM ${stream} RESUME`);
   for (const text of [
     `RETRY CDC DEAD LETTERS FOR ${stream} ALL`,
     `DISCARD CDC DEAD LETTERS FOR ${stream} ALL`,
