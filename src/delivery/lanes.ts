@@ -153,15 +153,21 @@ export class Lanes<E extends SchedulerEvent> {
     }
   }
 
-  /** Events whose turn it is and whose lanes are free, with the marks that they are going to carry, without taking them. */
-  preview(limit: number): readonly Pick<Entry<E>, 'event' | 'gap'>[] {
+  /**
+   * Events whose turn it is and whose lanes are free, with the marks that they are going to carry, without taking them. Of a
+   * lane no more than go into one batch, of `maxEvents`.
+   */
+  preview(limit: number, maxEvents: number): readonly Pick<Entry<E>, 'event' | 'gap'>[] {
     const taken = new Set<string>();
-    return this.#free(limit).map(({ event, gap }) => ({ event, gap: gap ?? this.#marks.preview(event, taken) }));
+    return this.#free(limit, maxEvents).map(({ event, gap }) => ({
+      event,
+      gap: gap ?? this.#marks.preview(event, taken),
+    }));
   }
 
   /** Takes the one of these events that `isIt` into `batch`; null where none is, or another of its key goes before it. */
   take(batch: Batch<E>, isIt: (event: E) => boolean): Entry<E> | null {
-    const free = this.#free(Infinity);
+    const free = this.#free(Infinity, 1);
     const at = free.findIndex(({ event }) => isIt(event));
     const entry = free[at];
     if (entry === undefined) return null;
@@ -179,13 +185,19 @@ export class Lanes<E extends SchedulerEvent> {
     return entry;
   }
 
-  #free(limit: number): Entry<E>[] {
-    const found: Entry<E>[] = [];
+  #free(limit: number, perLane: number): Entry<E>[] {
     const nobody = new Batch<E>(0);
-    for (let i = 0; i < this.#ready.length && found.length < limit; i++) {
-      const entry = this.#ready.at(i)?.waiting?.peek();
-      if (entry && lanesOf(entry).every((lane) => isNext(entry, lane, nobody))) found.push(entry);
+    const ready = new Set<Entry<E>>();
+    for (let i = 0; i < this.#ready.length && ready.size < limit; i++) {
+      const { waiting, parked, loaded } = this.#ready.at(i)!;
+      const entry = waiting?.peek();
+      // One of two lanes may be at the head of both.
+      if (!waiting || !entry || !lanesOf(entry).every((lane) => isNext(entry, lane, nobody))) continue;
+      ready.add(entry);
+      const length = Math.min(parked === 0 ? waiting.length : loaded, perLane);
+      for (let n = 1; n < length && waiting.at(n)!.secondLane === null; n++) ready.add(waiting.at(n)!);
     }
+    const found = [...ready].slice(0, limit);
     for (let i = 0; i < this.#fresh.length && found.length < limit; i++) {
       const entry = this.#fresh.at(i)!;
       if (isFree(entry.lane, nobody) && isFree(entry.secondLane, nobody)) found.push(entry);

@@ -491,7 +491,9 @@ export class Scheduler<E extends SchedulerEvent> {
   /** Batches that wait, the first due first, and events that would go now, as far as is known without trying. */
   preview(limit: number): Preview<E> {
     const waiting = this.#waiting.values().toSorted((a, b) => a.dueAtMs - b.dueAtMs);
-    return { waiting: waiting.slice(0, limit), next: this.#lanes.preview(limit * this.#options.batchMaxEvents) };
+    const { batchMaxEvents } = this.#options;
+    const next = this.#lanes.preview(limit * batchMaxEvents, batchMaxEvents);
+    return { waiting: waiting.slice(0, limit), next };
   }
 
   /** Goes on as somebody has asked for: what waits is due, whatever it waits for, and has all of its retries before it. */

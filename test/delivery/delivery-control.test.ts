@@ -268,7 +268,7 @@ test('PEEK shows each request’s head: its attempt, and the gap that it is goin
     peeked(on).map(({ eventIds, headers }) => [eventIds, headers]),
     [
       [[other], [[STREAM.name, '1 null']]],
-      [[good], [[STREAM.name, `1 ${bad}`]]],
+      [[good, better], [[STREAM.name, `1 ${bad}`]]],
     ],
   );
   on.sink.sent.length = 0;
