@@ -198,9 +198,13 @@ export class Lanes<E extends SchedulerEvent> {
       for (let n = 1; n < length && waiting.at(n)!.secondLane === null; n++) ready.add(waiting.at(n)!);
     }
     const found = [...ready].slice(0, limit);
+    /** Lanes of events that came before and cannot go. */
+    const behind = new Set<Lane<E>>();
     for (let i = 0; i < this.#fresh.length && found.length < limit; i++) {
       const entry = this.#fresh.at(i)!;
-      if (isFree(entry.lane, nobody) && isFree(entry.secondLane, nobody)) found.push(entry);
+      const lanes = lanesOf(entry);
+      if (lanes.every((lane) => isFree(lane, nobody) && !behind.has(lane))) found.push(entry);
+      else for (const lane of lanes) behind.add(lane);
     }
     return found;
   }

@@ -184,12 +184,18 @@ export class SchedulerWorld {
     for (;;) {
       let bytes = 0;
       const state = this.scheduler.breaker.state;
+      const { next: peeked } = this.scheduler.preview(1);
       const batch = this.scheduler.next(this.nowMs, (event) => {
         if (bytes > 0 && bytes + event.bytes > this.#maxBytes) return false;
         bytes += event.bytes;
         return true;
       });
       if (batch === null) return;
+      const [{ event, gap }] = batch.entries as [Batch<TestEvent>['entries'][number]];
+      // What is peeked at first is sent first; what goes with it may be more, as one event lets another go.
+      if (!this.#members.has(batch.id) && batch.attempts === 0) {
+        assert.deepEqual([peeked[0]?.event.index, peeked[0]?.gap], [event.index, gap], 'peeked at something else');
+      }
       const sent = { atMs: this.nowMs, bytes: batch.entries.reduce((sum, { event }) => sum + event.bytes, 0) };
       this.#checkGate(batch, state);
       this.#checkRates(sent);
