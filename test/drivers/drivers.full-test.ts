@@ -7,7 +7,7 @@ import { succeed } from '../support/programs.ts';
 import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { WalhookProcess } from '../support/walhook-process.ts';
-import { assertCarriedOut, everyStatement, keepLog, outcomeOf, statementFile } from './every-statement.ts';
+import { assertCarriedOut, everyStatement, outcomeOf, statementFile } from './every-statement.ts';
 
 // Law: a driver, whatever its language and its way with the protocol, sees through walhook what it sees directly; and it
 // runs statements of ours as any other.
@@ -18,7 +18,6 @@ const walhook = await new WalhookProcess({
   dataDir: join(temporaryFolder(), 'data'),
 }).start();
 const receiver = await startReceiver();
-await keepLog(await connect(walhook.sqlUrl()), `${receiver.url}/kept`);
 const admin = await connect(server.url());
 
 const HERE = import.meta.dirname;
