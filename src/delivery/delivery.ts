@@ -48,6 +48,8 @@ export interface DeliveryParts {
   readonly random: Random;
   readonly logger: Logger;
   /** Of each stream's window. */
+  /** What is held in memory; by default one of its own. */
+  readonly budget?: MemoryBudget;
   readonly limits?: WindowLimits;
 }
 
@@ -86,7 +88,7 @@ export class Delivery implements Service {
       values: parts.values ?? null,
       feed: this.#feed,
       builder: new RequestBuilder(),
-      budget: new MemoryBudget(),
+      budget: parts.budget ?? new MemoryBudget(),
       wake: (stream) => this.#wake(stream),
       dirty: (stream) => this.#markDirty(stream),
       saveNow: (stream) => {

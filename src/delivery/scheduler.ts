@@ -204,6 +204,16 @@ export class Scheduler<E extends SchedulerEvent> {
     return this.#window.bytes + this.#outsideBytes;
   }
 
+  /** Events held in memory, finished ones among them that no cursor has passed. */
+  get heldEvents(): number {
+    return this.#window.length + this.#outside;
+  }
+
+  /** Members of a batch from before a restart are still to come. */
+  get awaitsMembers(): boolean {
+    return this.#incomplete.size > 0;
+  }
+
   /** Whether another event may be added. */
   get hasRoom(): boolean {
     if (this.#window.bytes >= this.#limits.bytes) return false;

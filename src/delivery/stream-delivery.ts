@@ -78,8 +78,9 @@ export class StreamDelivery implements ReaderTarget {
   readonly #graveyard: Graveyard;
   readonly #attempts: AttemptLog;
   readonly #parking: Parking;
-  /** Bytes that the budget was told of. */
-  #budgeted = 0;
+  /** What the budget was told of. */
+  #budgetedBytes = 0;
+  #budgetedEvents = 0;
   #definition: ResolvedStream;
   /** What the circuit is of: null where the destination has none. */
   #origin: string;
@@ -249,7 +250,9 @@ export class StreamDelivery implements ReaderTarget {
   // What the reader asks of its target.
 
   hasRoom(): boolean {
-    return this.#scheduler.hasRoom && this.#context.budget.allows(this.#scheduler.bytes);
+    const { hasRoom, bytes, heldEvents, awaitsMembers } = this.#scheduler;
+    // What was held before a restart is held again, so that its requests are the same.
+    return hasRoom && this.#context.budget.allows(bytes, awaitsMembers ? 0 : heldEvents);
   }
 
   add(event: ChangeEvent, member: Member<DeliveryEvent> | null): void {
@@ -473,7 +476,7 @@ export class StreamDelivery implements ReaderTarget {
   async close(): Promise<void> {
     this.#removed = true;
     this.#stopTimer?.();
-    this.#context.budget.change(-this.#budgeted);
+    this.#context.budget.change(-this.#budgetedBytes, -this.#budgetedEvents);
     for (const { resolve } of this.#skips.splice(0)) resolve('unknown');
     await this.#outbox.close();
   }
@@ -516,9 +519,10 @@ export class StreamDelivery implements ReaderTarget {
 
   /** Tells the budget what is held now. */
   #account(): void {
-    const { bytes } = this.#scheduler;
-    this.#context.budget.change(bytes - this.#budgeted);
-    this.#budgeted = bytes;
+    const { bytes, heldEvents } = this.#scheduler;
+    this.#context.budget.change(bytes - this.#budgetedBytes, heldEvents - this.#budgetedEvents);
+    this.#budgetedBytes = bytes;
+    this.#budgetedEvents = heldEvents;
   }
 
   #buryOversize(batch: Batch<DeliveryEvent>, maxBytes: number, nowMs: number): void {
