@@ -97,9 +97,12 @@ test('whoever waits is told when the server ends the connection, and when the se
   const [pid] = (await ended.send('SELECT pg_backend_pid()'))[0]!.texts()[0]!;
   const [one, other] = [ended.send('SELECT pg_sleep(60)'), ended.send('SELECT 1')];
   await admin.query('SELECT pg_terminate_backend($1)', [pid]);
-  await assert.rejects(one, { code: '57P01' });
-  await assert.rejects(other, { code: '57P01' });
-  await assert.rejects(ended.send('SELECT 1'), { code: '57P01' });
+  // A server that ends with unread messages resets the connection, which may overtake what it has said last.
+  const isEnd = (error: { code?: unknown; reason?: unknown }): boolean =>
+    error.code === '57P01' || error.reason === 'connection-lost';
+  await assert.rejects(one, isEnd);
+  await assert.rejects(other, isEnd);
+  await assert.rejects(ended.send('SELECT 1'), isEnd);
 
   const closed = await open();
   const waiting = closed.send('SELECT pg_sleep(60)');
