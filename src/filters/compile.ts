@@ -1,5 +1,11 @@
 import { assert } from '../base/assert.ts';
-import type { CompareOperator, PredicateNode, TypedPredicate, ValueType } from '../model/predicate.ts';
+import {
+  type CompareOperator,
+  partsOf,
+  type PredicateNode,
+  type TypedPredicate,
+  type ValueType,
+} from '../model/predicate.ts';
 import type { SQLSTATE } from '../postgres/sqlstate.ts';
 import { arithmeticOf } from './arithmetic.ts';
 import type { ArrayValue } from './array-text.ts';
@@ -104,14 +110,6 @@ function knownValues(root: PredicateNode): KnownValues {
   };
   visit(root);
   return known;
-}
-
-function partsOf(node: PredicateNode): readonly PredicateNode[] {
-  if ('arguments' in node) return node.arguments;
-  if ('argument' in node) return [node.argument];
-  if ('items' in node) return node.items;
-  if (!('left' in node)) return [];
-  return 'value' in node ? [node.value, node.left, node.right] : [node.left, node.right];
 }
 
 function compile(node: PredicateNode, context: Context): Evaluate {

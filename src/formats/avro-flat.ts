@@ -1,4 +1,4 @@
-import { FRAME, PgoutputError, type Relation, TAG } from '../postgres/pgoutput.ts';
+import { FRAME, type Relation } from '../postgres/pgoutput.ts';
 import { NULL_BRANCH, VALUE_BRANCH, writeLong, writeLongText } from './avro-binary.ts';
 import { writeNames } from './avro-names.ts';
 import { AvroRow } from './avro-row.ts';
@@ -86,40 +86,24 @@ export class AvroFlatEncoder implements MessageEncoder {
   }
 
   #write(out: ByteWriter, change: EncodableChange, fullBytes: number | null): number {
-    const { data, offset, as = null } = change;
-    const at = offset + FRAME.message;
     const live = fullBytes === null ? this.#rows.isSent : this.#isKey;
-    const deleted = fullBytes === null ? this.#deleted : this.#isKey;
-    switch (data[at]!) {
-      case TAG.insert:
-        this.#rows.readInsert(data, at + 5);
+    switch (this.#rows.readChange(change)) {
+      case 'created':
+      case 'updated':
+      case 'updated-unseen':
         this.#writeRecord(out, change, newRow, live, false, fullBytes);
         return 1;
-      case TAG.update:
-        this.#rows.readUpdate(data, at + 5);
-        if (as === 'delete') {
-          this.#writeRecord(out, change, oldRow, deleted, true, fullBytes);
-          return 1;
-        }
-        this.#rows.fillUnchanged();
-        return this.#writeUpdate(out, change, live, fullBytes);
-      case TAG.delete:
-        this.#rows.readOld(data, at + 5);
-        this.#writeRecord(out, change, oldRow, deleted, true, fullBytes);
+      case 'moved':
+        this.#writeRecord(out, change, oldRow, this.#isKey, true, fullBytes);
+        this.#writeRecord(out, change, newRow, live, false, fullBytes);
+        return 2;
+      case 'deleted':
+        this.#writeRecord(out, change, oldRow, fullBytes === null ? this.#deleted : this.#isKey, true, fullBytes);
         return 1;
-      case TAG.truncate:
+      case 'truncated':
         this.#writeRecord(out, change, oldRow, this.#none, true, fullBytes);
         return 1;
-      default:
-        throw new PgoutputError(`no change: tag ${data[at]}`);
     }
-  }
-
-  #writeUpdate(out: ByteWriter, change: EncodableChange, live: readonly boolean[], fullBytes: number | null): number {
-    const moves = change.as !== 'insert' && this.#rows.hasChangedKey(change.data);
-    if (moves) this.#writeRecord(out, change, oldRow, this.#isKey, true, fullBytes);
-    this.#writeRecord(out, change, newRow, live, false, fullBytes);
-    return moves ? 2 : 1;
   }
 
   #writeRecord(

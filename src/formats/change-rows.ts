@@ -11,6 +11,12 @@ export const newRow = new TupleView();
 export const oldRow = new TupleView();
 
 /**
+ * What a change comes to for its stream, and which rows are there then: `created` new; `updated` old and new;
+ * `updated-unseen` new, as the old one was not sent; `moved` old and new, of different keys; `deleted` old; `truncated` none.
+ */
+export type RowEvent = 'created' | 'updated' | 'updated-unseen' | 'moved' | 'deleted' | 'truncated';
+
+/**
  * Reads the changes of one relation definition into `newRow` and `oldRow`: where their columns lie, which of them one stream
  * is sent, and what is known of the old row.
  */
@@ -31,6 +37,34 @@ export class ChangeRows {
     this.keyColumns = keyColumnIndexes(relation, primaryKey);
     this.#count = relation.columns.length;
     this.#full = relation.replicaIdentity === 'f';
+  }
+
+  /**
+   * Reads the rows of a change, the new one with what an UPDATE leaves out as unchanged as far as the old one has it. Throws
+   * `PgoutputError` on bytes that are no change.
+   */
+  readChange({ data, offset, as = null }: EncodableChange): RowEvent {
+    const at = offset + FRAME.message;
+    switch (data[at]!) {
+      case TAG.insert:
+        this.readInsert(data, at + 5);
+        return 'created';
+      case TAG.update: {
+        const hasOld = this.readUpdate(data, at + 5);
+        if (as === 'delete') return 'deleted';
+        this.fillUnchanged();
+        if (as === 'insert') return 'created';
+        if (!hasOld) return 'updated-unseen';
+        return this.hasChangedKey(data) ? 'moved' : 'updated';
+      }
+      case TAG.delete:
+        this.readOld(data, at + 5);
+        return 'deleted';
+      case TAG.truncate:
+        return 'truncated';
+      default:
+        throw new PgoutputError(`no change: tag ${data[at]}`);
+    }
   }
 
   /** Reads the row of an INSERT. */

@@ -1,4 +1,4 @@
-import { FRAME, PgoutputError, type Relation, TAG } from '../postgres/pgoutput.ts';
+import { FRAME, type Relation } from '../postgres/pgoutput.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import { ChangeIds } from './change-ids.ts';
 import type { EncodableChange, Transaction } from './change.ts';
@@ -55,7 +55,6 @@ const ascii = (text: string): Buffer => Buffer.from(text, 'latin1');
 
 const BEFORE = ascii('{"before":');
 const AFTER = ascii(',"after":');
-const NO_ROWS = ascii('{"before":null,"after":null');
 const SEQUENCE_MIDDLE = ascii('\\",\\"');
 const SEQUENCE_TO_MICROS = ascii('\\"]","ts_us":');
 const TS_NS = ascii(',"ts_ns":');
@@ -146,54 +145,28 @@ export class DebeziumEncoder implements EventEncoder {
   }
 
   #write(out: ByteWriter, change: EncodableChange, rows: Rows): number {
-    const { data, offset, as = null } = change;
-    const at = offset + FRAME.message;
-    switch (data[at]!) {
-      case TAG.insert:
-        this.#rows.readInsert(data, at + 5);
+    switch (this.#rows.readChange(change)) {
+      case 'created':
         this.#writeRecord(out, change, null, newRow, (change.backfill ?? null) === null ? 'c' : 'r', rows);
         return 1;
-      case TAG.update:
-        return this.#writeUpdate(out, change, at + 5, as, rows);
-      case TAG.delete:
-        this.#rows.readOld(data, at + 5);
+      case 'updated':
+        this.#writeRecord(out, change, oldRow, newRow, 'u', rows);
+        return 1;
+      case 'updated-unseen':
+        this.#writeRecord(out, change, null, newRow, 'u', rows);
+        return 1;
+      case 'moved':
+        this.#writeRecord(out, change, oldRow, null, 'd', rows);
+        out.byte(0x2c);
+        this.#writeRecord(out, change, null, newRow, 'c', rows);
+        return 2;
+      case 'deleted':
         this.#writeRecord(out, change, oldRow, null, 'd', rows);
         return 1;
-      case TAG.truncate:
-        out.raw(NO_ROWS);
-        this.#writeSource(out, change, 't');
+      case 'truncated':
+        this.#writeRecord(out, change, null, null, 't', rows);
         return 1;
-      default:
-        throw new PgoutputError(`no change: tag ${data[at]}`);
     }
-  }
-
-  #writeUpdate(
-    out: ByteWriter,
-    change: EncodableChange,
-    start: number,
-    as: 'insert' | 'delete' | null,
-    rows: Rows,
-  ): number {
-    const { data } = change;
-    const hasOld = this.#rows.readUpdate(data, start);
-    if (as === 'delete') {
-      this.#writeRecord(out, change, oldRow, null, 'd', rows);
-      return 1;
-    }
-    this.#rows.fillUnchanged();
-    if (as === 'insert') {
-      this.#writeRecord(out, change, null, newRow, 'c', rows);
-      return 1;
-    }
-    if (!hasOld || !this.#rows.hasChangedKey(data)) {
-      this.#writeRecord(out, change, hasOld ? oldRow : null, newRow, 'u', rows);
-      return 1;
-    }
-    this.#writeRecord(out, change, oldRow, null, 'd', rows);
-    out.byte(0x2c);
-    this.#writeRecord(out, change, null, newRow, 'c', rows);
-    return 2;
   }
 
   #writeRecord(

@@ -1,4 +1,4 @@
-import { FRAME, PgoutputError, type Relation, TAG } from '../postgres/pgoutput.ts';
+import { FRAME, type Relation } from '../postgres/pgoutput.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import { ChangeIds } from './change-ids.ts';
 import type { EncodableChange } from './change.ts';
@@ -91,42 +91,26 @@ export class FlatEncoder implements EventEncoder {
 
   /** `live`: which columns of a row that is there are written. */
   #write(out: ByteWriter, change: EncodableChange, live: readonly number[], fullBytes: number | null): number {
-    const { data, offset, as = null } = change;
-    const at = offset + FRAME.message;
-    const deleted = fullBytes === null ? this.#deleted : this.#rows.keyColumns;
-    switch (data[at]!) {
-      case TAG.insert:
-        this.#rows.readInsert(data, at + 5);
+    switch (this.#rows.readChange(change)) {
+      case 'created':
+      case 'updated':
+      case 'updated-unseen':
         this.#writeObject(out, change, newRow, live, LIVE, fullBytes);
         return 1;
-      case TAG.update:
-        this.#rows.readUpdate(data, at + 5);
-        if (as === 'delete') {
-          this.#writeObject(out, change, oldRow, deleted, DELETED, fullBytes);
-          return 1;
-        }
-        this.#rows.fillUnchanged();
-        return this.#writeUpdate(out, change, live, fullBytes);
-      case TAG.delete:
-        this.#rows.readOld(data, at + 5);
-        this.#writeObject(out, change, oldRow, deleted, DELETED, fullBytes);
+      case 'moved':
+        this.#writeObject(out, change, oldRow, this.#rows.keyColumns, DELETED, fullBytes);
+        out.byte(0x2c);
+        this.#writeObject(out, change, newRow, live, LIVE, fullBytes);
+        return 2;
+      case 'deleted': {
+        const told = fullBytes === null ? this.#deleted : this.#rows.keyColumns;
+        this.#writeObject(out, change, oldRow, told, DELETED, fullBytes);
         return 1;
-      case TAG.truncate:
+      }
+      case 'truncated':
         this.#writeObject(out, change, oldRow, [], DELETED, fullBytes);
         return 1;
-      default:
-        throw new PgoutputError(`no change: tag ${data[at]}`);
     }
-  }
-
-  #writeUpdate(out: ByteWriter, change: EncodableChange, live: readonly number[], fullBytes: number | null): number {
-    const moves = change.as !== 'insert' && this.#rows.hasChangedKey(change.data);
-    if (moves) {
-      this.#writeObject(out, change, oldRow, this.#rows.keyColumns, DELETED, fullBytes);
-      out.byte(0x2c);
-    }
-    this.#writeObject(out, change, newRow, live, LIVE, fullBytes);
-    return moves ? 2 : 1;
   }
 
   #writeObject(

@@ -1,4 +1,4 @@
-import type { PredicateNode, TypedPredicate } from '../model/predicate.ts';
+import { partsOf, type PredicateNode, type TypedPredicate } from '../model/predicate.ts';
 import type { TableCondition } from '../model/staged-change.ts';
 import type { StreamDefinition, StreamOperation, StreamTable } from '../model/stream.ts';
 import { qualify, quoteIdentifier } from '../postgres/identifier.ts';
@@ -258,12 +258,4 @@ function ordersText(node: PredicateNode): boolean {
     if (kind === 'text' || kind === 'bpchar') return true;
   }
   return partsOf(node).some(ordersText);
-}
-
-function partsOf(node: PredicateNode): readonly PredicateNode[] {
-  if ('arguments' in node) return node.arguments;
-  if ('argument' in node) return [node.argument];
-  if ('items' in node) return node.items;
-  if (!('left' in node)) return [];
-  return 'value' in node ? [node.value, node.left, node.right] : [node.left, node.right];
 }

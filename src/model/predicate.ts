@@ -136,3 +136,12 @@ export interface TypedPredicate {
   /** Each column once per image, in order of first use. */
   readonly columns: readonly PredicateColumnUse[];
 }
+
+/** The nodes that a node is computed from. */
+export function partsOf(node: PredicateNode): readonly PredicateNode[] {
+  if ('arguments' in node) return node.arguments;
+  if ('argument' in node) return [node.argument];
+  if ('items' in node) return node.items;
+  if (!('left' in node)) return [];
+  return 'value' in node ? [node.value, node.left, node.right] : [node.left, node.right];
+}
