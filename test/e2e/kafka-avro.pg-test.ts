@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { FakeRegistry } from '../support/fake-registry.ts';
 import { createTopics, startMockBrokers, TopicReader } from '../support/mock-brokers.ts';
-import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
+import { startKafkaStage } from '../support/kafka-stage.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { WalhookProcess } from '../support/walhook-process.ts';
 
 // The law: with FORMAT AVRO every committed change is in its topic with the id of a schema by which another implementation reads
 // it, whatever happens to the table and to the registry meanwhile; what no registry takes is dead-lettered with the reason.
@@ -25,23 +23,7 @@ await createTopics(brokers, [
   'debezium',
   'flat',
 ]);
-const server = await startPostgres();
-const walhook = await new WalhookProcess({
-  upstreamUrl: server.url(),
-  dataDir: join(temporaryFolder(), 'data'),
-  environment: { WALHOOK_VALIDATE: 'on' },
-}).start();
-
-async function sql(...statements: readonly string[]): Promise<readonly (readonly unknown[])[]> {
-  const client = await connect(walhook.sqlUrl());
-  try {
-    let rows: readonly (readonly unknown[])[] = [];
-    for (const text of statements) rows = (await client.query({ text, rowMode: 'array' })).rows as unknown[][];
-    return rows;
-  } finally {
-    await client.end();
-  }
-}
+const { walhook, sql } = await startKafkaStage();
 
 interface AvroMessage {
   readonly op: string;

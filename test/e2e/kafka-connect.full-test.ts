@@ -1,36 +1,18 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { readAvro } from '../support/avro-reader.ts';
 import { type ConnectRecord, readAsConnect } from '../support/connect-reader.ts';
 import { countMessages, readBytes, startKafka } from '../support/kafka-broker.ts';
 import { startSchemaRegistry } from '../support/schema-registry.ts';
-import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
+import { startKafkaStage } from '../support/kafka-stage.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { WalhookProcess } from '../support/walhook-process.ts';
 
 // The law: what walhook produces with ENVELOPE DEBEZIUM, Kafka Connect's own converters read, and Debezium's own transform makes
 // rows of; and a schema registry that others have written takes the schemas, and refuses what is not compatible.
 
 const broker = await startKafka();
 const registry = await startSchemaRegistry();
-const server = await startPostgres();
-const walhook = await new WalhookProcess({
-  upstreamUrl: server.url(),
-  dataDir: join(temporaryFolder(), 'data'),
-  environment: { WALHOOK_VALIDATE: 'on' },
-}).start();
-
-async function sql(...statements: readonly string[]): Promise<readonly (readonly unknown[])[]> {
-  const client = await connect(walhook.sqlUrl());
-  try {
-    let rows: readonly (readonly unknown[])[] = [];
-    for (const text of statements) rows = (await client.query({ text, rowMode: 'array' })).rows as unknown[][];
-    return rows;
-  } finally {
-    await client.end();
-  }
-}
+const { sql } = await startKafkaStage();
 
 const COLUMNS = `id bigint PRIMARY KEY, small smallint, n numeric(10, 3), any_n numeric, f float8, b bool, note text, day date,
   clock time, at timestamp, zoned timestamptz, u uuid, j jsonb, bytes bytea, tags text[], span interval`;

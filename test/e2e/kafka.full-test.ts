@@ -1,32 +1,15 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { countMessages, readTopic, startKafka, type ReadMessage } from '../support/kafka-broker.ts';
-import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
+import { startKafkaStage } from '../support/kafka-stage.ts';
+import { connect } from '../support/test-database.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { WalhookProcess } from '../support/walhook-process.ts';
 
 // The law: what reaches a topic of Apache Kafka is every committed change, each key's in order within its partition, under ids
 // by which whatever is there twice is known. The reader is librdkafka's (kcat).
 
 const broker = await startKafka();
-const server = await startPostgres();
-const walhook = await new WalhookProcess({
-  upstreamUrl: server.url(),
-  dataDir: join(temporaryFolder(), 'data'),
-  environment: { WALHOOK_VALIDATE: 'on' },
-}).start();
-
-async function sql(...statements: readonly string[]): Promise<readonly (readonly unknown[])[]> {
-  const client = await connect(walhook.sqlUrl());
-  try {
-    let rows: readonly (readonly unknown[])[] = [];
-    for (const text of statements) rows = (await client.query({ text, rowMode: 'array' })).rows as unknown[][];
-    return rows;
-  } finally {
-    await client.end();
-  }
-}
+const { server, walhook, sql } = await startKafkaStage();
 
 /** What is in the topic when there are so many messages. */
 async function messages(topic: string, count: number): Promise<readonly ReadMessage[]> {
