@@ -7,7 +7,7 @@ import { environmentName, SERVE_OPTIONS } from '../config/options.ts';
 import type { StreamStatusName } from '../model/status.ts';
 import { parseUpstreamUrl } from '../upstream/upstream-config.ts';
 import { clientTlsProblems } from './client-options.ts';
-import { ConsoleSocket } from './console/console-gateway.ts';
+import { OwnSocket } from './own-socket.ts';
 import { Walhook as Composition } from './walhook.ts';
 
 type OptionValue = string | number | boolean | readonly string[];
@@ -80,7 +80,7 @@ export class Walhook implements AsyncDisposable {
     const { values, settings } = loadOptions(SERVE_OPTIONS, [], environmentOf(options), [], clientTlsProblems);
     const { user, password, database } = parseUpstreamUrl(values.upstream);
     const directory = DataDirectory.open(values.dataDir);
-    const socket = ConsoleSocket.in(values.dataDir, 'embedded');
+    const socket = OwnSocket.in(values.dataDir, 'embedded');
     const close = (): void => {
       socket.close();
       directory.close();

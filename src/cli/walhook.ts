@@ -23,8 +23,9 @@ import { parseUpstreamUrl, type UpstreamConfig } from '../upstream/upstream-conf
 import { Upstream } from '../upstream/upstream.ts';
 import { clientLimits, openClientTls } from './client-options.ts';
 import { collectMetrics } from './collect-metrics.ts';
-import { ConsoleGateway, ConsoleSocket } from './console/console-gateway.ts';
+import { ConsoleGateway } from './console/console-gateway.ts';
 import { openCatalog } from './open-catalog.ts';
+import { OwnSocket } from './own-socket.ts';
 import { version } from './version.ts';
 
 /** The built console: the same place from `src/cli` and from `dist/cli`. */
@@ -45,7 +46,7 @@ export class Walhook {
   readonly #frontend: Frontend;
   readonly #clientTls: ClientTls | null;
   readonly #admin: AdminServer;
-  readonly #consoleSocket: ConsoleSocket | null;
+  readonly #consoleSocket: OwnSocket | null;
   readonly #httpPort = Promise.withResolvers<number>();
   readonly #ports = Promise.withResolvers<Ports>();
 
@@ -85,7 +86,7 @@ export class Walhook {
     });
     const frontendLogger = this.logger.child({ part: 'frontend' });
     this.#clientTls = openClientTls(config, systemClock, frontendLogger);
-    this.#consoleSocket = config.console === 'off' ? null : ConsoleSocket.in(config.dataDir);
+    this.#consoleSocket = config.console === 'off' ? null : OwnSocket.in(config.dataDir, 'console');
     this.#frontend = new Frontend({
       listen: [...config.listen, ...(this.#consoleSocket === null ? [] : [{ path: this.#consoleSocket.path }])],
       tls: this.#clientTls,

@@ -43,8 +43,7 @@ export function loadOptions<S extends Readonly<Record<string, OptionSpec<unknown
   const problems: string[] = [];
   const { flags, rest } = readFlags(specs, args, switches, problems);
   const path = 'config' in specs ? (flags.get('config') ?? environment['WALHOOK_CONFIG'] ?? '') : '';
-  const known = new Map([...Object.values(SERVE_OPTIONS), ...Object.values(specs)].map((s) => [environmentName(s), s]));
-  const file = path === '' ? NO_FILE : readConfigFile(path, known, problems);
+  const file = path === '' ? NO_FILE : readConfigFile(path, byVariable({ ...SERVE_OPTIONS, ...specs }), problems);
   const values: Record<string, unknown> = {};
   const settings: LoadedSetting[] = [];
   for (const [key, spec] of Object.entries(specs)) {
@@ -70,6 +69,11 @@ export function loadOptions<S extends Readonly<Record<string, OptionSpec<unknown
   problems.push(...check(values as Partial<Values<S>>));
   if (problems.length > 0) throw new ConfigError(problems);
   return { values: values as Values<S>, rest, settings };
+}
+
+/** Options by the names that they have in the environment. */
+function byVariable(specs: Readonly<Record<string, OptionSpec<unknown>>>): ReadonlyMap<string, OptionSpec<unknown>> {
+  return new Map(Object.values(specs).map((spec) => [environmentName(spec), spec]));
 }
 
 interface Given {

@@ -1,6 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import {
   SqlError,
@@ -9,45 +7,8 @@ import {
   type SqlConnection,
   type SqlGateway,
 } from '../../http/console/sql-account.ts';
+import type { OwnSocket } from '../own-socket.ts';
 import { ConsoleConnection, type ConsoleLogin } from './console-connection.ts';
-
-const SOCKET_PORT = 7480;
-const SOCKET_NAME = `.s.PGSQL.${SOCKET_PORT}`;
-/** What fits into `sockaddr_un` everywhere, with its final zero. */
-const MAX_PATH_BYTES = 103;
-
-/**
- * The console's own way to the SQL port: a unix socket that only this user reaches, in the data directory, or in a folder
- * of its own where that has too long a name. By it the console is a client like any other, whatever the others have to
- * show: who it is, what it may do and what a statement means is decided in one place.
- */
-export class ConsoleSocket {
-  readonly path: string;
-  /** As `pg` wants it, which finds the socket by its folder and this. */
-  readonly port = SOCKET_PORT;
-  readonly #folder: string;
-
-  private constructor(folder: string) {
-    this.#folder = folder;
-    this.path = join(folder, SOCKET_NAME);
-  }
-
-  /** Makes the folder; the frontend makes the socket. */
-  static in(dataDir: string, name = 'console'): ConsoleSocket {
-    const inDataDir = join(resolve(dataDir), name);
-    if (Buffer.byteLength(join(inDataDir, SOCKET_NAME)) > MAX_PATH_BYTES) {
-      return new ConsoleSocket(mkdtempSync(join(tmpdir(), 'walhook-')));
-    }
-    mkdirSync(inDataDir, { recursive: true, mode: 0o700 });
-    // The socket itself is open to all who reach it, and the data directory may be open to others.
-    chmodSync(inDataDir, 0o700);
-    return new ConsoleSocket(inDataDir);
-  }
-
-  close(): void {
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
-}
 
 /** The upstream's user and database of walhook itself. */
 export interface OwnLogin {
@@ -57,7 +18,7 @@ export interface OwnLogin {
 }
 
 export interface ConsoleGatewayOptions {
-  readonly socket: ConsoleSocket;
+  readonly socket: OwnSocket;
   readonly own: OwnLogin;
   /** Clients of the SQL port have to show a certificate, which no page can do for them. */
   readonly needsCertificates: boolean;
@@ -107,7 +68,7 @@ export class ConsoleGateway implements SqlGateway {
 
   #connection({ user, password = '', database }: OwnLogin, access: Access): ConsoleConnection {
     const { socket, clock } = this.#options;
-    const login: ConsoleLogin = { host: dirname(socket.path), port: SOCKET_PORT, user, password, database };
+    const login: ConsoleLogin = { host: dirname(socket.path), port: socket.port, user, password, database };
     return new ConsoleConnection(login, access, clock);
   }
 }
