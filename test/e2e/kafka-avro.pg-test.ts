@@ -268,11 +268,10 @@ test('an event that was dead-lettered is sent again as it was, with its schema',
   registry.always = { status: 503 };
   await sql('ALTER TABLE kept ADD COLUMN more int', `UPDATE kept SET id = 2, more = 7`);
   const id = await waitFor('the event', async () => {
-    const [peeked] = await sql('PEEK CDC STREAM kept_stream');
-    return JSON.stringify(peeked ?? '').match(/[0-9a-f]{8}-[0-9a-f-]{27}/)?.[0];
+    // It shows what is in it, as JSON; the INSERT is there until its acknowledgement has come, which may be after it is read.
+    const peeked = JSON.stringify(await sql('PEEK CDC STREAM kept_stream LIMIT 1'));
+    return peeked.includes('more') ? peeked.match(/[0-9a-f]{8}-[0-9a-f-]{27}/)?.[0] : null;
   });
-  // PEEK shows what is in it, as JSON.
-  assert.match(JSON.stringify(await sql('PEEK CDC STREAM kept_stream')), /more/);
   await sql(`ALTER CDC STREAM kept_stream SKIP EVENT '${id}'`);
   registry.always = null;
   await sql('ALTER TABLE kept DROP COLUMN note', 'RETRY CDC DEAD LETTERS FOR kept_stream ALL');
