@@ -1,4 +1,4 @@
-// Writes the generated parts of README.md (the option tables) between their markers. `--check` only compares.
+// Writes the generated parts of docs/ (statements, and the tables of options) between their markers. `--check` only compares.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,23 +7,25 @@ import { SERVE_OPTIONS, optionTable } from '../src/config/options.ts';
 import { optionReference } from '../src/sql/options.ts';
 import { statementReference } from '../src/sql/statements.ts';
 
-const readme = join(dirname(fileURLToPath(import.meta.url)), '..', 'README.md');
-const parts = {
-  'options of serve': optionTable(SERVE_OPTIONS),
-  'options of listen': optionTable(LISTEN_OPTIONS),
-  statements: statementReference(),
-  'options of a stream': optionReference(),
+const docs = join(dirname(fileURLToPath(import.meta.url)), '..', 'docs');
+const pages = {
+  'operating.md': { 'options of serve': optionTable(SERVE_OPTIONS) },
+  'receivers.md': { 'options of listen': optionTable(LISTEN_OPTIONS) },
+  'sql.md': { statements: statementReference(), 'options of a stream': optionReference() },
 };
 
-const before = readFileSync(readme, 'utf8');
-let text = before;
-for (const [name, content] of Object.entries(parts)) {
-  const pattern = new RegExp(`(<!-- begin: ${name} -->\n)[^]*?(<!-- end: ${name} -->)`);
-  if (!pattern.test(text)) throw new Error(`README.md has no place for the ${name}`);
-  text = text.replace(pattern, (_match, begin, end) => `${begin}${content.trimEnd()}\n${end}`);
+for (const [page, parts] of Object.entries(pages)) {
+  const file = join(docs, page);
+  const before = readFileSync(file, 'utf8');
+  let text = before;
+  for (const [name, content] of Object.entries(parts)) {
+    const pattern = new RegExp(`(<!-- begin: ${name} -->\n)[^]*?(<!-- end: ${name} -->)`);
+    if (!pattern.test(text)) throw new Error(`docs/${page} has no place for the ${name}`);
+    text = text.replace(pattern, (_match, begin, end) => `${begin}${content.trimEnd()}\n${end}`);
+  }
+  if (text === before) continue;
+  if (process.argv.includes('--check')) {
+    console.error(`docs/${page} is not what \`npm run reference\` would write`);
+    process.exitCode = 1;
+  } else writeFileSync(file, text);
 }
-if (text !== before && process.argv.includes('--check')) {
-  console.error('README.md is not what `npm run reference` would write');
-  process.exit(1);
-}
-if (text !== before) writeFileSync(readme, text);

@@ -1,5 +1,5 @@
 /**
- * One option. The flag, the environment variable, `--help` and the README's table derive from it.
+ * One option. The flag, the environment variable, `--help` and the tables of docs/ derive from it.
  * `parse` throws an `Error` whose message says what would be valid; it is shown behind the option's name.
  */
 export interface OptionSpec<T> {

@@ -264,7 +264,7 @@ export function environmentName(spec: Pick<OptionSpec<unknown>, 'name'>): string
   return `WALHOOK_${spec.name.replaceAll('-', '_').toUpperCase()}`;
 }
 
-/** The options as the README shows them. */
+/** The options as docs/ shows them. */
 export function optionTable(specs: Specs): string {
   const rows = Object.values(specs).map((spec) => {
     const fallback = spec.default === null ? '*required*' : spec.default === '' ? '–' : `\`${spec.default}\``;

@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { Walhook, type WalhookOptions } from '../../src/cli/embedded.ts';
 import { startReceiver } from '../support/json-receiver.ts';
-import { readmeExample } from '../support/readme.ts';
+import { documentExample } from '../support/documentation.ts';
 import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -88,13 +88,13 @@ test('what is wrong is told at once, and nothing is left behind', async () => {
   await (await Walhook.start(optionsIn(dataDir))).stop();
 });
 
-test('the program of the README', async () => {
+test('the program of the documentation', async () => {
   const folder = temporaryFolder();
   const file = join(folder, 'embedded.mjs');
   const entry = pathToFileURL(join(import.meta.dirname, '..', '..', 'src', 'cli', 'embedded.ts')).href;
   // With a receiver and ports on this machine.
   const here = `dataDir: process.env.DATA_DIR, listen: ':0', http: ':0', egressAllow: '127.0.0.0/8', validate: false`;
-  const program = readmeExample('embedded.mjs')
+  const program = documentExample('embedded.mjs')
     .replace(`'walhook'`, `'${entry}'`)
     .replace('dataDir: process.env.DATA_DIR', here);
   writeFileSync(file, program);

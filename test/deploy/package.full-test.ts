@@ -30,7 +30,7 @@ test('npm pack installs into an empty folder, where npx walhook start --once wor
   const packed = JSON.parse(run(tree, 'npm', 'pack', '--json')) as object;
   const [{ filename, files }] = Object.values(packed) as [{ filename: string; files: { path: string }[] }];
   const paths = files.map(({ path }) => path);
-  for (const path of ['dist/main.js', 'dist/console/index.html', 'README.md', 'LICENSE'])
+  for (const path of ['dist/main.js', 'dist/console/index.html', 'README.md', 'docs/sql.md', 'LICENSE'])
     assert.ok(paths.includes(path), path);
   assert.deepEqual(
     paths.filter((path) => /^(src|test|scripts|console)\//.test(path)),

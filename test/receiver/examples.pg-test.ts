@@ -8,14 +8,14 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { after, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { readmeExample } from '../support/readme.ts';
+import { documentExample } from '../support/documentation.ts';
 import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { WebhookReceiver } from '../support/webhook-receiver.ts';
 import { BATCH, brief, send, sinkFor, withSecrets } from '../support/webhook-sinks.ts';
 import { type SignedRequest, signedRequests } from './signed-requests.ts';
 
-// What README.md shows does what it says: it is taken from there and run, and gets what walhook's own sink sends.
+// What the documentation shows does what it says: it is taken from there and run, and gets what walhook's own sink sends.
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const SECRET = `whsec_${Buffer.alloc(24, 9).toString('base64')}`;
@@ -91,7 +91,7 @@ const EXPECTED = [
 ];
 
 await client.query('CREATE TABLE shipments (order_id int, note text)');
-const node = readmeExample('node.mjs');
+const node = documentExample('node.mjs');
 
 test('node:http', async () => {
   assert.deepEqual(await outcomes(await start(node)), EXPECTED);
@@ -102,14 +102,38 @@ test('Fastify', async () => {
     "import fastify from 'fastify';",
     node.slice(0, node.indexOf('createServer(async')),
     'const app = fastify();',
-    readmeExample('fastify.mjs'),
+    documentExample('fastify.mjs'),
     'await app.listen({ port: Number(process.env.PORT) });',
   ].join('\n');
   assert.deepEqual(await outcomes(await start(program)), EXPECTED);
 });
 
+// What Express 5 does with a handler: `sendStatus`, and the error's `status` where its promise is rejected.
+const EXPRESS = `
+const handlers = new Map();
+const app = { post: (path, handler) => handlers.set(path, handler) };
+const serveAsExpressDoes = () => createServer(async (request, response) => {
+  response.sendStatus = (status) => response.writeHead(status).end();
+  try {
+    await (handlers.get(request.url) ?? (() => response.sendStatus(404)))(request, response);
+  } catch (error) {
+    response.sendStatus(error.status ?? 500);
+  }
+});
+`;
+
+test('Express', async () => {
+  const program = [
+    node.slice(0, node.indexOf('createServer(async')),
+    EXPRESS,
+    documentExample('express.mjs'),
+    'serveAsExpressDoes().listen(process.env.PORT);',
+  ].join('\n');
+  assert.deepEqual(await outcomes(await start(program)), EXPECTED);
+});
+
 test('the verification in SQL, whatever the body was compressed with', async () => {
-  await client.query(readmeExample('verify.sql'));
+  await client.query(documentExample('verify.sql'));
   const { input, expected } = await signedRequests();
   const isSigned = async (line: string): Promise<boolean> => {
     const { headers, body, secrets } = JSON.parse(line) as SignedRequest;
@@ -140,7 +164,7 @@ async function requestSignedWith(secret: string) {
 }
 
 test('the inbox in SQL: an event is applied once', async () => {
-  const statements = readmeExample('inbox.sql')
+  const statements = documentExample('inbox.sql')
     .replaceAll(/--.*$/gm, '')
     .split(';')
     .map((text) => text.trim());

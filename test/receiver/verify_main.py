@@ -1,4 +1,4 @@
-"""Verifies the requests that come as JSON lines, and prints what came of each. Runs behind README.md's `verify`."""
+"""Verifies the requests that come as JSON lines, and prints what came of each. Runs behind the documentation's `verify`."""
 import gzip, json, sys
 
 for line in sys.stdin:

@@ -1,4 +1,4 @@
-// Verifies the requests that come as JSON lines, and prints what came of each, with README.md's verify beside it.
+// Verifies the requests that come as JSON lines, and prints what came of each, with the documentation's verify beside it.
 package main
 
 import (
