@@ -45,6 +45,10 @@ const SUBSTITUTES: readonly (readonly [shown: RegExp, here: string])[] = [
   [/https:\/\/(?:[a-z-]+\.)?example\.com/g, receiver.url],
 ];
 
+function substituted(shown: string): string {
+  return SUBSTITUTES.reduce((text, [pattern, here]) => text.replaceAll(pattern, here), shown);
+}
+
 /** The programs of the sandbox that are not Debian's. */
 const PROGRAMS: Readonly<Record<string, string>> = {
   walhook: `exec "${process.execPath}" --disable-warning=ExperimentalWarning "${join(import.meta.dirname, 'walhook-shim.ts')}" "$@"`,
@@ -79,13 +83,13 @@ for (const page of documentation()) {
       DATABASE_URL: urlOf('app'),
     };
     for (const block of blocks) {
-      const script = SUBSTITUTES.reduce((text, [shown, here]) => text.replaceAll(shown, here), block.text);
-      const { status, stdout, stderr } = await run('bash', ['-euo', 'pipefail', '-c', script], { cwd, env });
+      const bash = ['--norc', '-euo', 'pipefail', '-c', substituted(block.text)];
+      const { status, stdout, stderr } = await run('bash', bash, { cwd, env });
       const printed = stdout.toString('utf8');
       assert.equal(status, 0, `${titleOf(block)} ended with ${status}\n${printed}\n${stderr}`);
       const output = page.blocks[page.blocks.indexOf(block) + 1];
       if (output?.language === 'text' && output.words[0] === 'output') {
-        assert.ok(isPrinted(output.text, printed), `${titleOf(output)}: what is printed is\n${printed}`);
+        assert.ok(isPrinted(substituted(output.text), printed), `${titleOf(output)}: what is printed is\n${printed}`);
       }
     }
   });

@@ -28,6 +28,7 @@ const words = [
 ];
 const child = spawn(process.execPath, words, { stdio: ['inherit', 'pipe', 'pipe'] });
 let said = '';
+let isTold = false;
 for (const [stream, out] of [
   [child.stdout, process.stdout],
   [child.stderr, process.stderr],
@@ -35,7 +36,9 @@ for (const [stream, out] of [
   stream.on('data', (text: Buffer) => {
     out.write(text);
     said += text.toString('utf8');
-    if (!endsByItself && SERVES.test(said)) child.kill('SIGTERM');
+    if (endsByItself || isTold || !SERVES.test(said)) return;
+    isTold = true;
+    child.kill('SIGTERM');
   });
 }
 child.once('close', (code) => process.exit(code ?? 1));
