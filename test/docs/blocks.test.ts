@@ -3,6 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
+import type { Statement, StreamAction } from '../../src/sql/ast.ts';
+import { isOurs } from '../../src/sql/classify.ts';
+import { parseStatement } from '../../src/sql/parser.ts';
+import { splitStatements } from '../../src/sql/split.ts';
 import { METRICS } from '../../src/metrics/names.ts';
 import { parseConnectionUrl } from '../../src/postgres/connection-url.ts';
 import { type Block, documentation, documentExample, readPage, titleOf, wordOf } from '../support/documentation.ts';
@@ -56,6 +60,81 @@ test('every named example is run by the test that says so, and there is no other
 
 test('the URL of an upstream is one', () => {
   assert.equal(parseConnectionUrl(documentExample('upstream-url').trim()).hosts.length, 2);
+});
+
+/** Every statement and every action of ALTER CDC STREAM: the compiler keeps the list whole. */
+const STATEMENTS: Readonly<Record<Statement['kind'], true>> = {
+  'create-stream': true,
+  'explain-create-stream': true,
+  'alter-stream': true,
+  'drop-streams': true,
+  'drop-endpoints': true,
+  'drop-secrets': true,
+  'create-endpoint': true,
+  'alter-endpoint': true,
+  'create-secret': true,
+  'alter-secret': true,
+  'comment-on-stream': true,
+  'show-streams': true,
+  'show-stream-status': true,
+  'show-create-stream': true,
+  'show-create-endpoint': true,
+  'show-stream-tables': true,
+  'show-stream-options': true,
+  'show-stream-history': true,
+  'show-deliveries': true,
+  'show-dead-letters': true,
+  'show-endpoints': true,
+  'show-secrets': true,
+  'show-slots': true,
+  'show-settings': true,
+  'show-version': true,
+  check: true,
+  test: true,
+  'peek-stream': true,
+  'backfill-stream': true,
+  'cancel-backfill': true,
+  'replay-stream': true,
+  'retry-dead-letters': true,
+  'discard-dead-letters': true,
+};
+const ACTIONS: Readonly<Record<StreamAction['kind'], true>> = {
+  pause: true,
+  resume: true,
+  'set-options': true,
+  'reset-options': true,
+  rename: true,
+  owner: true,
+  'add-tables': true,
+  'drop-tables': true,
+  'set-destination': true,
+  'set-format': true,
+  'set-envelope': true,
+  'set-when': true,
+  'set-transform': true,
+  restart: true,
+  'reset-circuit': true,
+  'skip-event': true,
+};
+/** Its event is one that just waits to be sent, so that no block can name it. */
+const NOT_SHOWN: ReadonlySet<string> = new Set(['skip-event']);
+
+test('every statement is in some block of SQL, and so runs', () => {
+  const shown = new Set<string>();
+  const whole = blocks.filter((block) => block.language === 'sql' && wordOf(block, 'error') === null);
+  for (const { text } of whole) {
+    for (const span of splitStatements(text, { standardConformingStrings: true })) {
+      if (!isOurs(text, span, { standardConformingStrings: true })) continue;
+      const statement = parseStatement(text.slice(span.start, span.end));
+      shown.add(statement.kind);
+      if (statement.kind === 'alter-stream') shown.add(statement.action.kind);
+    }
+  }
+  const all = [...Object.keys(STATEMENTS), ...Object.keys(ACTIONS)];
+  assert.deepEqual(
+    all.filter((kind) => !shown.has(kind) && !NOT_SHOWN.has(kind)),
+    [],
+  );
 });
 
 /** What is wrong with a block that no other test would find; null: nothing. */

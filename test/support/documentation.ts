@@ -53,7 +53,7 @@ export function readPage(path: string): Page {
     blocks,
     anchors: anchorsOf(prose),
     links: prose.flatMap((line, at) => linksOf(line, at + 1)),
-    inlineCode: prose.flatMap((line) => Array.from(line.matchAll(/`([^`]+)`/g), ([, code]) => code!)),
+    inlineCode: Array.from(prose.join('\n').matchAll(/`([^`]+)`/g), ([, code]) => code!.replaceAll('\n', ' ')),
   };
 }
 
