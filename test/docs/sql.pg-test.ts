@@ -35,7 +35,6 @@ const SUBSTITUTES: readonly (readonly [shown: RegExp, here: string])[] = [
   [/http:\/\/127\.0\.0\.1:(?:8080|7490)/g, receiver.url('')],
   [/(?:localhost|kafka\.example\.com):909\d/g, brokers],
   [/\/run\/secrets\/orders-signing-secret/g, secretFile],
-  [/ON DATABASE app/g, 'ON DATABASE docs_docs_quick_start_md'],
 ];
 
 const server = await startPostgres({ settings: { max_replication_slots: '40', max_wal_senders: '40' } });
@@ -55,13 +54,16 @@ for (const page of documentation()) {
     await direct.query(`CREATE DATABASE ${database}`);
     const session = new PsqlSession(walhook.sqlUrl(database));
     await session.connect();
-    await runAll(session, substituted(COMMON_TABLES));
-    await runAll(session, substituted(PAGE_SETUP[page.path] ?? ''));
+    await runAll(session, substituted(COMMON_TABLES, database));
+    await runAll(session, substituted(PAGE_SETUP[page.path] ?? '', database));
     for (const block of blocks) {
-      const printed = await runBlock(session, block);
+      const printed = await runBlock(session, block, substituted(block.text, database));
       const output = page.blocks[page.blocks.indexOf(block) + 1];
       if (output?.language === 'text' && output.words[0] === 'output') {
-        assert.ok(isPrinted(substituted(output.text), printed), `${titleOf(output)}: what is printed is\n${printed}`);
+        assert.ok(
+          isPrinted(substituted(output.text, database), printed),
+          `${titleOf(output)}: what is printed is\n${printed}`,
+        );
       }
     }
     await clear(session);
@@ -69,13 +71,13 @@ for (const page of documentation()) {
   });
 }
 
-function substituted(shown: string): string {
-  return SUBSTITUTES.reduce((text, [pattern, here]) => text.replaceAll(pattern, here), shown);
+function substituted(shown: string, database: string): string {
+  const withDatabase = shown.replaceAll('ON DATABASE app', `ON DATABASE ${database}`);
+  return SUBSTITUTES.reduce((text, [pattern, here]) => text.replaceAll(pattern, here), withDatabase);
 }
 
 /** Runs what a block says, and gives what psql would print. */
-async function runBlock(session: PsqlSession, block: Block): Promise<string> {
-  const sql = substituted(block.text);
+async function runBlock(session: PsqlSession, block: Block, sql: string): Promise<string> {
   const spans = splitStatements(sql, { standardConformingStrings: true });
   assert.ok(spans.length > 0, `${titleOf(block)} has statements`);
   const printed: string[] = [];
