@@ -1,15 +1,18 @@
-// Writes the generated parts of docs/ (statements, and the tables of options) between their markers. `--check` only compares.
+// Writes the generated parts of docs/ (statements, commands, metrics, and the tables of options) between their markers. `--check` only compares.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { commandTable } from '../src/cli/help.ts';
 import { LISTEN_OPTIONS } from '../src/cli/listen-options.ts';
 import { SERVE_OPTIONS, optionTable } from '../src/config/options.ts';
+import { metricTable } from '../src/metrics/names.ts';
 import { optionReference } from '../src/sql/options.ts';
 import { statementReference } from '../src/sql/statements.ts';
 
 const docs = join(dirname(fileURLToPath(import.meta.url)), '..', 'docs');
 const pages = {
-  'operating.md': { 'options of serve': optionTable(SERVE_OPTIONS) },
+  'metrics.md': { metrics: metricTable() },
+  'operating.md': { 'options of serve': optionTable(SERVE_OPTIONS), commands: commandTable() },
   'receivers.md': { 'options of listen': optionTable(LISTEN_OPTIONS) },
   'sql.md': { statements: statementReference(), 'options of a stream': optionReference() },
 };

@@ -10,6 +10,14 @@ export function generalHelp(): string {
   return ['walhook: a Postgres proxy that turns SQL into webhooks', '', 'Usage:', ...lines].join('\n');
 }
 
+/** The same as a table of `docs/`. */
+export function commandTable(): string {
+  const rows = COMMANDS.map(
+    ({ name, operands, text }) => `| \`${`walhook ${name} ${operands}`.trimEnd()}\` | ${text} |`,
+  );
+  return ['| command | what it does |', '| --- | --- |', ...rows].join('\n');
+}
+
 /** The options of one command, or null where there is no such command. */
 export function commandHelp(command: string): string | null {
   const found = COMMANDS.find(({ name }) => name === command);

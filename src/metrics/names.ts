@@ -240,3 +240,12 @@ export const METRICS = {
 } as const satisfies Record<string, MetricSpec>;
 
 export type MetricKey = keyof typeof METRICS;
+
+/** Every metric as `docs/` shows it. */
+export function metricTable(): string {
+  const rows = Object.values(METRICS).map(({ name, kind, labels, help }) => {
+    const shown = labels.map((label) => `\`${label}\``).join(', ');
+    return `| \`${name}\` | ${kind} | ${shown === '' ? '–' : shown} | ${help} |`;
+  });
+  return ['| metric | kind | labels | what it is |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}

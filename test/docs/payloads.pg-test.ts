@@ -86,7 +86,7 @@ test('DEBEZIUM', async () => {
 });
 
 test('FLAT', async () => {
-  const statements = [`INSERT INTO users VALUES (1, 'Alice'), (2, 'Bob')`, 'DELETE FROM users WHERE id = 2'];
+  const statements = [`INSERT INTO users VALUES (1, 'Alice'), (2, 'Bob'); DELETE FROM users WHERE id = 2`];
   const definition = `users TO WEBHOOK URL ENVELOPE FLAT OPERATIONS (INSERT, DELETE) WHEN (NEW.id = 1 OR OLD.id = 2)`;
   const [batch] = await sent(`${definition} WITH (batch_max_events = 10, batch_max_delay = '2s')`, statements, 1);
   assertShown('flat.json', batch!.body);
