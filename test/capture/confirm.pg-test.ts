@@ -5,7 +5,7 @@ import { arm, assertSequence, eventually, slotLsn, startCapture, walLsn } from '
 
 // The law: what is confirmed to the server is never beyond what the log has made durable, and an idle slot pins no WAL.
 
-const server = await startPostgres({ settings: { wal_sender_timeout: '1500' } });
+const server = await startPostgres({ settings: { wal_sender_timeout: '4500' } });
 const admin = await connect(server.url());
 await admin.query('CREATE TABLE quiet (id int PRIMARY KEY)');
 await admin.query('CREATE DATABASE busy');

@@ -20,8 +20,8 @@ const server = await startPostgres({ settings: { wal_sender_timeout: '1000' } })
 const proxy = await startProxy(server.port);
 const proxyUrl = server.url().replace(String(server.port), String(proxy.port));
 
-async function tableWithSlot(table: string): Promise<Awaited<ReturnType<typeof connect>>> {
-  const admin = await connect(server.url());
+async function tableWithSlot(table: string, on = server): Promise<Awaited<ReturnType<typeof connect>>> {
+  const admin = await connect(on.url());
   await admin.query(`CREATE TABLE ${table} (id int PRIMARY KEY, body text)`);
   await arm(admin, table, true);
   return admin;
@@ -123,19 +123,18 @@ test('a server that falls silent before the stream begins is given up, and stopp
 });
 
 test('an idle line is not taken for a dead one', async () => {
-  const admin = await tableWithSlot('idle');
-  const folder = temporaryFolder();
-  const running = startCapture(server.url(), folder, { reconnects: true });
+  // A busy machine may hold us up for longer than the other server's timeout: then it is the server that ends the line.
+  const patient = await startPostgres({ settings: { wal_sender_timeout: '3s' } });
+  const admin = await tableWithSlot('idle', patient);
+  const running = startCapture(patient.url(), temporaryFolder(), { reconnects: true });
   await admin.query(`INSERT INTO idle VALUES (1)`);
   await captured(running, 1);
   // The server's clock says when three timeouts have passed.
-  await admin.query('SELECT pg_sleep(3)');
+  await admin.query('SELECT pg_sleep(9)');
   await admin.query(`INSERT INTO idle VALUES (2)`);
   await captured(running, 2);
   await running.stop();
   assert.deepEqual(running.faults, []);
-  await slotIsFree(admin);
-  await admin.query(`SELECT pg_drop_replication_slot('${SLOT}')`);
 });
 
 test('a server that crashes and recovers', async () => {
