@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { parseLsn, type Lsn } from '../postgres/lsn.ts';
 import { must } from '../base/assert.ts';
-import { PgError, SQLSTATE } from '../postgres/sqlstate.ts';
+import { type Condition, PgError, SQLSTATE } from '../postgres/sqlstate.ts';
 import { describeFlaw, type Flaw, isFlawFor, TABLE_FACTS, type TableFacts } from '../upstream/table-facts.ts';
-import { faultOf } from './fault.ts';
+import { faultOf, type FaultReason } from './fault.ts';
 import {
   addTable,
   dropPublication,
@@ -37,8 +37,8 @@ export interface ArmRequest extends CaptureNames {
 
 /**
  * Has the table captured. Returns an LSN such that every transaction that begins after this and commits at or after that
- * LSN is captured. Throws `PgError`: 55000 where capture is impossible (wal_level, no free slot, a table without
- * replica identity, …), 42501 for lack of a privilege, 42P01 for a table that is gone.
+ * LSN is captured. Throws `PgError`: 55000 where capture is impossible (wal_level, a table without replica
+ * identity, …), 53400 where no slot is free, 55006 where another process has it, 42501 for lack of a privilege, 42P01 for a table that is gone.
  */
 export async function armTable(admin: pg.ClientBase, request: ArmRequest): Promise<Lsn> {
   const { slotName, publicationName, tableOid, insertsOnly = false, isFirst } = request;
@@ -203,10 +203,16 @@ async function requireNoFlaw(admin: pg.ClientBase, tableOid: number, insertsOnly
   throw new PgError('object_not_in_prerequisite_state', message, { detail, hint });
 }
 
+const CONDITIONS: Partial<Record<FaultReason, Condition>> = {
+  'not-permitted': 'insufficient_privilege',
+  'no-slots-left': 'configuration_limit_exceeded',
+  'slot-in-use': 'object_in_use',
+};
+
 /** What a SQL client is told: never the upstream's own classes 08 and 57, on which pools drop the connection. */
 function armError(error: unknown): PgError {
   if (error instanceof PgError) return error;
   const fault = faultOf(error);
-  const condition = fault.reason === 'not-permitted' ? 'insufficient_privilege' : 'object_not_in_prerequisite_state';
+  const condition = CONDITIONS[fault.reason] ?? 'object_not_in_prerequisite_state';
   return new PgError(condition, fault.message, { hint: fault.remedy ?? undefined, cause: error });
 }

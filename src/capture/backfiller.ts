@@ -257,8 +257,7 @@ export class Backfiller {
     const place = firstPlace(facts);
     const rows = await estimatedRows(session, facts.relation.oid);
     const rowsTotal = rows === null ? progress.rowsTotal : (progress.rowsTotal ?? 0) + rows;
-    // Unless it was cancelled, or another has taken its place meanwhile.
-    if (this.#all.get(progress.backfill.streamId) === progress) this.#save({ ...progress, place, rowsTotal });
+    if (this.#isCurrent(progress)) this.#save({ ...progress, place, rowsTotal });
     return place;
   }
 
@@ -271,7 +270,12 @@ export class Backfiller {
   }
 
   #nextTable(progress: Progress): void {
-    this.#save({ ...progress, table: progress.table + 1, place: null });
+    if (this.#isCurrent(progress)) this.#save({ ...progress, table: progress.table + 1, place: null });
+  }
+
+  /** It was not cancelled, nor has another taken its place, while something was waited for. */
+  #isCurrent(progress: Progress): boolean {
+    return this.#all.get(progress.backfill.streamId) === progress;
   }
 
   #finish(progress: Progress): void {

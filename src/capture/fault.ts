@@ -109,8 +109,8 @@ export function faultOf(error: unknown): CaptureFault {
   const message = error instanceof Error ? error.message : String(error);
   const verdict = typeof code === 'string' ? BY_SQLSTATE[code] : undefined;
   if (verdict) return new CaptureFault(verdict.reason, message, verdict.remedy, error);
-  // Five characters: an SQLSTATE, so the server answered, and refused; otherwise the connection failed.
-  const answered = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code);
+  // An SQLSTATE: the server answered, and refused; otherwise the connection failed. EPIPE has five characters, too.
+  const answered = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !('syscall' in (error as object));
   return new CaptureFault(answered ? 'server-unavailable' : 'connection-lost', message, null, error);
 }
 

@@ -1,6 +1,6 @@
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { sep } from 'node:path';
-import { MAX_SECRET_BYTES, SecretValue, type SecretInfo, type SecretSource } from '../model/secret.ts';
+import { HIDDEN_VALUE, MAX_SECRET_BYTES, SecretValue, type SecretInfo, type SecretSource } from '../model/secret.ts';
 import { PgError } from '../postgres/sqlstate.ts';
 import type { SecretRecord, SecretVersion } from './objects.ts';
 import { placeOf, type SecretCipher } from './secret-cipher.ts';
@@ -46,6 +46,10 @@ export function checkSource(source: SecretSource): void {
   switch (source.kind) {
     case 'value':
       if (source.value.byteLength === 0) throw invalid('a secret cannot be empty');
+      if (source.value.reveal().toString('latin1') === HIDDEN_VALUE) {
+        const message = `"${HIDDEN_VALUE}" stands for a secret that is not shown`;
+        throw invalid(message, 'Give its value, or name a secret (SECRET name).');
+      }
       if (source.value.byteLength > MAX_SECRET_BYTES) {
         throw invalid(`a secret cannot have more than ${MAX_SECRET_BYTES} bytes`);
       }
@@ -162,6 +166,6 @@ function reasonOf(error: unknown): string {
   return (error as Error).message;
 }
 
-function invalid(message: string): PgError {
-  return new PgError('invalid_parameter_value', message);
+function invalid(message: string, hint?: string): PgError {
+  return new PgError('invalid_parameter_value', message, { hint });
 }

@@ -93,7 +93,9 @@ export class CapturedDatabase implements Service {
           if (signal.aborted) throw new PgError('query_canceled', 'canceling statement due to user request');
           catalog.apply(plan, armed);
         } catch (error) {
+          // What failed half-way has left something as well; the client does not wait for an upstream that may be gone.
           if (armed.length > 0) await this.#tidy();
+          else this.#convergeSoon();
           throw error;
         }
         logger.info(describeChange(change), 'definitions changed');
@@ -105,10 +107,14 @@ export class CapturedDatabase implements Service {
     });
   }
 
-  /** 55000 where the first stream could not be captured at all. */
-  async requireCapturable(): Promise<void> {
+  /** 55000 where the first stream could not be captured at all, or what is to be created cannot begin where it is to. */
+  async requireCapturable(change: StagedChange): Promise<void> {
     const { database, source } = this.#options;
     if (database.armedStreams().length === 0) await source.requireCapturable();
+    if (change.kind !== 'create-stream') return;
+    const { tables, options } = change.request;
+    const oids = tables.map(({ oid }) => oid);
+    if (options.startLsn !== null) await this.#plane.requireStart(options.startLsn, oids, null);
   }
 
   async setDesiredState(name: string, state: 'running' | 'paused', actor: string): Promise<readonly PgNotice[]> {

@@ -1,4 +1,4 @@
-import { formatLsn, parseLsn } from '../postgres/lsn.ts';
+import { formatLsn, type Lsn, parseLsn } from '../postgres/lsn.ts';
 import { PgError } from '../postgres/sqlstate.ts';
 import { join } from 'node:path';
 import { isToBeArmed, type Catalog, type TablesOf } from '../catalog/catalog.ts';
@@ -192,24 +192,31 @@ export class DataPlane {
    */
   async startingAt(startLsn: string | null, oids: readonly number[], at: ArmedAt): Promise<ArmedAt> {
     if (startLsn === null) return at;
+    return { ...at, startLsn: await this.requireStart(startLsn, oids, at.startLsn) };
+  }
+
+  /** 55000 where the log does not have everything from there on; `endLsn`: where it ends, null where that is not known yet. */
+  async requireStart(startLsn: string, oids: readonly number[], endLsn: Lsn | null): Promise<Lsn> {
     const wanted = must(parseLsn(startLsn), 'the option was read');
     const streams = this.#options.database.armedStreams();
     const refuse = (detail: string): PgError =>
       new PgError('object_not_in_prerequisite_state', `the log does not have everything from ${startLsn} on`, {
         detail,
       });
-    if (wanted > at.startLsn) throw refuse(`It ends at ${formatLsn(at.startLsn)}.`);
+    if (endLsn !== null && wanted > endLsn) throw refuse(`It ends at ${formatLsn(endLsn)}.`);
     for (const oid of oids) {
       // Since when the table is captured, whoever it is for.
       const since = streams
         .filter(({ tables }) => tables.some((table) => table.oid === oid))
         .map((one) => one.startLsn);
-      const first = since.reduce((lowest, lsn) => (lsn < lowest ? lsn : lowest), at.startLsn);
+      if (endLsn !== null) since.push(endLsn);
+      if (since.length === 0) throw refuse('One of the tables is not captured yet.');
+      const first = since.reduce((lowest, lsn) => (lsn < lowest ? lsn : lowest));
       if (wanted < first) throw refuse(`Changes of one of the tables are captured since ${formatLsn(first)}.`);
     }
     const retained = (await this.#pipeline?.retainedFrom()) ?? null;
     if (retained !== null && wanted < retained) throw refuse(`Its oldest change committed at ${formatLsn(retained)}.`);
-    return { ...at, startLsn: wanted };
+    return wanted;
   }
 
   async replay(streamId: string, range: ReplayRange): Promise<number> {

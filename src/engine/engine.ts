@@ -159,7 +159,7 @@ export class Engine implements StreamControl, CatalogControl, Service {
   async stage(transaction: TransactionId, change: StagedChange, actor: string): Promise<Staged> {
     this.#refuseWhileStopping();
     const bringing = databaseBroughtBy(change);
-    if (bringing !== null) await this.#database(bringing).requireCapturable();
+    if (bringing !== null) await this.#database(bringing).requireCapturable(change);
     return this.#options.catalog.stage(transaction, change, actor);
   }
 

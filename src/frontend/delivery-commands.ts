@@ -135,19 +135,19 @@ export async function executeDeliveryCommand(command: DeliveryCommand, context: 
     case 'show-deliveries': {
       const streams = await visibleStreams(command.stream, context);
       const records = await delivery.deliveries([...streams.names], limitOf(command.limit, DEFAULT_ROWS, MAX_ROWS));
-      return result(DELIVERIES, shown(records, streams), 'SHOW');
+      return result(DELIVERIES, shown(records, streams), 'SHOW', cutNotice(command.limit, MAX_ROWS));
     }
     case 'show-dead-letters': {
       const streams = await visibleStreams(command.stream, context);
       const letters = await delivery.deadLetters([...streams.names], limitOf(command.limit, DEFAULT_ROWS, MAX_ROWS));
-      return result(DEAD_LETTERS, shown(letters, streams), 'SHOW');
+      return result(DEAD_LETTERS, shown(letters, streams), 'SHOW', cutNotice(command.limit, MAX_ROWS));
     }
     case 'peek-stream': {
       const { standing, owner } = await visibleStream(command.name, context);
       const requests = await delivery.peek(command.name, limitOf(command.limit, DEFAULT_PEEKED, MAX_PEEKED));
       const isOpen = standing.owns(owner);
       const rows = requests.map((subject) => ({ subject, stream: command.name, isOpen }));
-      return result(PEEKED, rows, tagOf(command));
+      return result(PEEKED, rows, tagOf(command), cutNotice(command.limit, MAX_PEEKED));
     }
     case 'test':
       return test(command, context);
@@ -246,13 +246,20 @@ function shown<T extends { readonly streamId: string }>(
   }));
 }
 
-function result<T>(table: Table<T>, rows: readonly Shown<T>[], tag: string): Result {
+function result<T>(table: Table<T>, rows: readonly Shown<T>[], tag: string, notices: Result['notices'] = []): Result {
   return {
     columns: columnsOf(table),
     rows: rows.map((row) => table.map(([, , value, of]) => (of === 'event' && !row.isOpen ? null : value(row)))),
     tag,
-    notices: [],
+    notices,
   };
+}
+
+/** What a statement says that was asked for more rows than it ever shows. */
+function cutNotice(asked: number | null, most: number): Result['notices'] {
+  if (asked === null || asked <= most) return [];
+  const message = `LIMIT ${asked} is more than is shown at once, which is ${most}`;
+  return [{ severity: 'NOTICE', code: SQLSTATE.successful_completion, message }];
 }
 
 function columnsOf<T>(table: Table<T>): readonly Column[] {

@@ -5,7 +5,7 @@ import { PgError } from '../postgres/sqlstate.ts';
 import type { Command } from '../sql/command.ts';
 import { senseless, type Questioner } from './question.ts';
 import type { StagedTransaction } from './staged-transaction.ts';
-import { tagOf } from './tags.ts';
+import { onlyShows, tagOf } from './tags.ts';
 
 /** The role whose members may create and change everything, where there is one. So may superusers. */
 export const ADMIN_ROLE = 'cdc_admin';
@@ -89,15 +89,19 @@ export function requireVisible(standing: Standing, kind: ObjectKind, name: strin
   });
 }
 
-/** The client's `current_user`; 25006 where its transaction is read-only, as on a standby every one is. */
+/** The client's `current_user`; 25006 where its transaction is read-only, as on a standby every one is, unless the command only shows. */
 export async function writableRole(command: Command, questioner: Questioner): Promise<string> {
   const { role, setting } = (await questioner.ask(`pg_catalog.json_build_object(
     'role', current_user, 'setting', pg_catalog.current_setting('transaction_read_only'))`)) as Record<string, unknown>;
   if (typeof role !== 'string') throw senseless();
-  if (setting !== 'on') return role;
+  if (setting !== 'on' || onlyShows(command)) return role;
   const message = `cannot execute ${tagOf(command)} in a read-only transaction`;
   throw new PgError('read_only_sql_transaction', message);
 }
+
+/** Since version 16 a member may be one that cannot become the role: https://www.postgresql.org/docs/current/sql-grant.html */
+const MAY_SET = `CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 160000
+  THEN 'SET' ELSE 'MEMBER' END`;
 
 /** A role as OWNER TO takes it, as of a table: https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES */
 export async function assignableRole(
@@ -106,7 +110,7 @@ export async function assignableRole(
 ): Promise<string> {
   const asked = role.kind === 'name' ? asciiLiteral(role.name) : role.kind;
   const found = (await questioner.ask(`(
-    SELECT pg_catalog.json_build_object('name', r.rolname, 'may', pg_catalog.pg_has_role(r.oid, 'MEMBER'))
+    SELECT pg_catalog.json_build_object('name', r.rolname, 'may', pg_catalog.pg_has_role(r.oid, ${MAY_SET}))
     FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) ${asked})`)) as Record<string, unknown> | null;
   if (found === null && role.kind === 'name') {
     throw new PgError('undefined_object', `role "${role.name}" does not exist`);

@@ -1,4 +1,5 @@
-const SHOWN = '***';
+/** What stands wherever a value is not shown. */
+export const HIDDEN_VALUE = '***';
 
 /**
  * Bytes that nobody may see. Whatever prints it (a template string, JSON, an inspection, a logger) gets `***`; only
@@ -21,20 +22,20 @@ export class SecretValue {
   }
 
   toString(): string {
-    return SHOWN;
+    return HIDDEN_VALUE;
   }
 
   toJSON(): string {
-    return SHOWN;
+    return HIDDEN_VALUE;
   }
 
   [Symbol.toPrimitive](): string {
-    return SHOWN;
+    return HIDDEN_VALUE;
   }
 
   // `util.inspect` and console.log look for it by this key; model imports nothing of Node's.
   [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return SHOWN;
+    return HIDDEN_VALUE;
   }
 }
 

@@ -67,7 +67,9 @@ export const SQLSTATE = {
   internal_error: 'XX000',
 } as const;
 
-export type Sqlstate = (typeof SQLSTATE)[keyof typeof SQLSTATE];
+/** A condition's name, as Postgres's own list has it. */
+export type Condition = keyof typeof SQLSTATE;
+export type Sqlstate = (typeof SQLSTATE)[Condition];
 export type Severity = 'ERROR' | 'FATAL' | 'WARNING' | 'NOTICE';
 
 export interface PgErrorFields {
@@ -88,7 +90,7 @@ export class PgError extends Error {
   readonly hint: string | undefined;
   readonly position: number | undefined;
 
-  constructor(condition: keyof typeof SQLSTATE, message: string, fields: PgErrorFields = {}) {
+  constructor(condition: Condition, message: string, fields: PgErrorFields = {}) {
     super(message, fields.cause === undefined ? undefined : { cause: fields.cause });
     this.code = SQLSTATE[condition];
     this.severity = fields.severity ?? 'ERROR';
@@ -105,8 +107,8 @@ export class PgError extends Error {
   }
 }
 
-const CONDITIONS: ReadonlyMap<Sqlstate, keyof typeof SQLSTATE> = new Map(
-  Object.entries(SQLSTATE).map(([condition, code]) => [code, condition as keyof typeof SQLSTATE]),
+const CONDITIONS: ReadonlyMap<Sqlstate, Condition> = new Map(
+  Object.entries(SQLSTATE).map(([condition, code]) => [code, condition as Condition]),
 );
 
 /** What a statement tells beside its result: a NOTICE or a WARNING. */

@@ -88,7 +88,7 @@ export function withDetail(
 /** HeliosDB writes the name as a string at the end: it is then taken as written. */
 function nameOf(head: CreateHead, alias: ast.Name | ast.Literal | null): ast.Name | ast.Parameter | null {
   if (alias === null) {
-    if (head.name === null) checkNameable(head.source);
+    if (head.name === null) checkNameable(head);
     return head.name;
   }
   if (head.name !== null) {
@@ -100,9 +100,12 @@ function nameOf(head: CreateHead, alias: ast.Name | ast.Literal | null): ast.Nam
   return Object.freeze({ text: alias.value, position: alias.position });
 }
 
-/** A default name is made of the table's. */
-function checkNameable(source: ast.SourceNode): void {
-  if (source.kind === 'tables' && source.items.length === 1) return;
-  const position = source.kind === 'tables' ? source.items[1]!.table.position : source.position;
-  throw syntaxFault('a stream of several tables needs a name', position, 'Write it before ON, or after AS at the end.');
+/** A default name is made of the table's; as it is one that nobody has yet, it is of no use to what asks for the stream there is. */
+function checkNameable({ source, orReplace, ifNotExists }: CreateHead): void {
+  const hint = 'Write it before ON, or after AS at the end.';
+  const isSeveral = source.kind !== 'tables' || source.items.length > 1;
+  const position = source.kind === 'tables' ? source.items[isSeveral ? 1 : 0]!.table.position : source.position;
+  if (isSeveral) throw syntaxFault('a stream of several tables needs a name', position, hint);
+  if (!orReplace && !ifNotExists) return;
+  throw syntaxFault(`${orReplace ? 'OR REPLACE' : 'IF NOT EXISTS'} needs the name of the stream`, position, hint);
 }

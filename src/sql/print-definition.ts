@@ -2,7 +2,7 @@ import { shownHeaders } from '../model/header-rules.ts';
 import { effectiveOptions } from '../model/effective-options.ts';
 import type { EndpointDefinition } from '../model/endpoint.ts';
 import { redactUrl } from '../model/redact.ts';
-import { type OptionSecret, SecretValue } from '../model/secret.ts';
+import { HIDDEN_VALUE, type SecretReference, SecretValue } from '../model/secret.ts';
 import type { Destination, StreamDeclaration, StreamOperation } from '../model/stream.ts';
 import {
   DEFAULT_STREAM_OPTIONS,
@@ -28,7 +28,10 @@ export function printDefinition(stream: PrintableStream): string {
   return printStatement(createStatement(stream));
 }
 
-/** The same as a client may see it: query values of the URL and headers that carry credentials are `***`. */
+/**
+ * The same as a client may see it: query values of the URL and headers that carry credentials are `***`. `isRedacted` where
+ * that, or a secret that was a literal, keeps the text from making the same stream again.
+ */
 export function printShownDefinition(stream: PrintableStream): { readonly text: string; readonly isRedacted: boolean } {
   const shown: PrintableStream = {
     ...stream,
@@ -36,7 +39,8 @@ export function printShownDefinition(stream: PrintableStream): { readonly text: 
     options: { ...stream.options, headers: shownHeaders(stream.options.headers) },
   };
   const text = printDefinition(shown);
-  return { text, isRedacted: text !== printDefinition(stream) };
+  const hasLiterals = stream.givenOptions.some((key) => isLiteralSecret(stream.options[key]));
+  return { text, isRedacted: hasLiterals || text !== printDefinition(stream) };
 }
 
 /** The statement that makes an endpoint, as a client may see it. */
@@ -46,7 +50,8 @@ export function printShownEndpoint(endpoint: EndpointDefinition): {
 } {
   const url = endpoint.url.includes('?') ? redactUrl(endpoint.url) : endpoint.url;
   const text = printEndpoint(shownEndpoint({ ...endpoint, url }));
-  return { text, isRedacted: text !== printEndpoint(endpoint) };
+  const hasLiterals = Object.values(endpoint.options).some(isLiteralSecret);
+  return { text, isRedacted: hasLiterals || text !== printEndpoint(endpoint) };
 }
 
 /** An endpoint's options as they stand in its WITH, as a client may see them; empty where it has none. */
@@ -193,9 +198,8 @@ export function optionNode(key: OptionKey, options: StreamOptions): ast.Option {
 function valueNode(type: OptionType, value: StreamOptions[OptionKey]): ast.OptionValue {
   if (type === 'json') return literal(JSON.stringify(value));
   if (type === 'secret') {
-    const secret = value as OptionSecret | null;
-    const isNamed = secret !== null && !(secret instanceof SecretValue) && secret.unnamed !== true;
-    return isNamed ? { kind: 'secret', name: nameNode(secret.name), position } : literal('***');
+    if (value === null || isLiteralSecret(value)) return literal(HIDDEN_VALUE);
+    return { kind: 'secret', name: nameNode((value as SecretReference).name), position };
   }
   if (typeof value === 'number') {
     if (type === 'bytes') return literal(bytesText(value));
@@ -203,6 +207,15 @@ function valueNode(type: OptionType, value: StreamOptions[OptionKey]): ast.Optio
   }
   if (typeof value === 'boolean') return { kind: 'word', text: String(value), position };
   return literal(typeof value === 'string' ? value : '');
+}
+
+/** A secret that stood in the statement itself. */
+function isLiteralSecret(value: unknown): boolean {
+  return value instanceof SecretValue || (isSecretReference(value) && value.unnamed === true);
+}
+
+function isSecretReference(value: unknown): value is SecretReference {
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'secret';
 }
 
 const BYTE_UNITS = [

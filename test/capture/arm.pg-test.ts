@@ -50,6 +50,19 @@ test('a slot that is missing though streams exist is never made anew', async () 
   assert.equal(await findSlot(admin, names.slotName), null);
 });
 
+test('where no slot is left it is 53400, with what mends it', async () => {
+  await admin.query('CREATE TABLE late (id int PRIMARY KEY)');
+  await admin.query(`SELECT pg_create_physical_replication_slot('filler_' || n)
+                       FROM generate_series(1, current_setting('max_replication_slots')::int) n`);
+  await assert.rejects(armTable(admin, { ...names, tableOid: await oidOf('late'), isFirst: true }), {
+    name: 'PgError',
+    code: '53400',
+    hint: /max_replication_slots/,
+  });
+  await admin.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots');
+  await dropAll(admin, names);
+});
+
 test('a table whose updates would begin to fail is refused with what mends it, and is not published', async () => {
   await admin.query(`
     CREATE TABLE keyless (id int);

@@ -108,6 +108,9 @@ test('errors are typed by what is done about them, by code and never by text', (
     const fault = faultOf(Object.assign(new Error('irgendein Text'), { code }));
     assert.deepEqual([fault.reason, fault.kind], [reason, kind], code);
   }
+  // As long as an SQLSTATE, and none.
+  const pipe = Object.assign(new Error('write EPIPE'), { code: 'EPIPE', errno: -32, syscall: 'write' });
+  assert.equal(faultOf(pipe).reason, 'connection-lost');
   const fault = new CaptureFault('silent', 'quiet', null);
   assert.equal(faultOf(fault), fault);
   assert.equal(faultOf('no error at all').reason, 'connection-lost');

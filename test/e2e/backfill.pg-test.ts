@@ -24,8 +24,8 @@ const walhook = await new WalhookProcess({
 const receiver = await startReceiver();
 const client = await openClient();
 
-async function openClient(): Promise<pg.Client> {
-  const opened = new pg.Client({ connectionString: walhook.sqlUrl() });
+async function openClient(of = walhook): Promise<pg.Client> {
+  const opened = new pg.Client({ connectionString: of.sqlUrl() });
   opened.on('error', () => undefined);
   await opened.connect();
   after(() => opened.end().catch(() => undefined));
@@ -193,4 +193,40 @@ test('a backfill that is killed goes on where it was: every row comes, with one 
   );
   for (const { body } of receiver.to('/much')) assert.equal(ids.get(JSON.stringify(body.key)), body.id);
   await again.query('DROP CDC STREAM much_stream');
+});
+
+test('a backfill under way is cancelled: no row is read after it, changes go on, and it may be asked for again', async () => {
+  const slow = await new WalhookProcess({
+    upstreamUrl: server.url(),
+    dataDir: join(temporaryFolder(), 'slow'),
+    environment: { WALHOOK_BACKFILL_MAX_ROWS_PER_SECOND: '500' },
+  }).start();
+  const on = await openClient(slow);
+  await direct.query(`CREATE TABLE public.long (id int PRIMARY KEY);
+    INSERT INTO public.long SELECT i FROM generate_series(1, 20000) i`);
+  await on.query(`CREATE CDC STREAM long_stream ON long TO WEBHOOK '${receiver.url}/long'`);
+  await on.query('BACKFILL CDC STREAM long_stream');
+  const done = async (): Promise<number> => Number(await property('long_stream', 'backfill_rows_done', on));
+  await waitFor('some rows', async () => (await done()) > 0);
+  await on.query('CANCEL BACKFILL CDC STREAM long_stream');
+  const rowsDone = await done();
+  assert.ok(rowsDone > 0 && rowsDone < 20_000, `${rowsDone} rows`);
+  const history = await on.query<{ action: string }>('SHOW CDC STREAM HISTORY long_stream');
+  assert.deepEqual(
+    history.rows.map(({ action }) => action),
+    ['cancel backfill', 'backfill', 'create'],
+  );
+  const count = (): number => receiver.to('/long').length;
+  await waitFor('what was read', () => count() === rowsDone);
+  await direct.query('INSERT INTO public.long VALUES (0)');
+  await waitFor('the change', () => count() === rowsDone + 1);
+  assert.equal(await done(), rowsDone);
+  const notices: (string | undefined)[] = [];
+  on.on('notice', ({ message }) => notices.push(message));
+  await on.query('CANCEL BACKFILL CDC STREAM long_stream');
+  assert.deepEqual(notices, ['CDC stream "long_stream" has no backfill under way']);
+  await on.query('BACKFILL CDC STREAM long_stream WHERE (id <= 3)');
+  await waitFor('rows again', () => count() === rowsDone + 1 + 4);
+  await on.query('DROP CDC STREAM long_stream');
+  await slow.stop();
 });

@@ -103,6 +103,16 @@ test('WHEN sees both rows, and UPDATE OF lets only updates through that change a
   assert.deepEqual(short(await arrived('/when', 4)).at(-1), 'insert 3');
 });
 
+test('a condition that is changed while the stream runs holds for what comes after', async () => {
+  await client.query('CREATE TABLE levels (id int PRIMARY KEY, level int)');
+  await client.query(`CREATE CDC STREAM high ON levels TO WEBHOOK '${receiver.url('/level')}' WHEN (NEW.level > 10)`);
+  await client.query('INSERT INTO levels VALUES (1, 5), (2, 15)');
+  assert.deepEqual(short(await arrived('/level', 1)), ['insert 2']);
+  await client.query('ALTER CDC STREAM high SET WHEN (NEW.level <= 10)');
+  await client.query('INSERT INTO levels VALUES (3, 15), (4, 5)');
+  assert.deepEqual(short(await arrived('/level', 2)), ['insert 2', 'insert 4']);
+});
+
 test('a column list: events have its columns alone; TRUNCATE only where it is asked for', async () => {
   await client.query('CREATE TABLE people (id int PRIMARY KEY, name text, secret text, born date)');
   await client.query(`CREATE CDC STREAM names ON people (id, name) TO WEBHOOK '${receiver.url('/list')}'

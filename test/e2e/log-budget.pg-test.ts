@@ -75,5 +75,18 @@ test('start_lsn begins in the retained log, and nowhere else', async () => {
   await assert.rejects(create('too_early', 'kept', rows[0]!.lsn), { code: '55000' });
   await assert.rejects(create('not_captured', 'never', second[0]!.lsn), { code: '55000' });
   await assert.rejects(create('ahead', 'kept', 'FF/0'), { code: '55000' });
-  await client.query('DROP CDC STREAM from_second, kept_stream');
+  // In a transaction at once, too, and not behind its COMMIT.
+  for (const [name, table, lsn] of [
+    ['too_early', 'kept', rows[0]!.lsn],
+    ['not_captured', 'never', second[0]!.lsn],
+  ] as const) {
+    await client.query('BEGIN');
+    await assert.rejects(create(name, table, lsn), { code: '55000' });
+    await client.query('ROLLBACK');
+  }
+  await client.query('BEGIN');
+  await create('in_transaction', 'kept', second[0]!.lsn);
+  await client.query('COMMIT');
+  await waitFor('the second row again', () => receiver.to('/in_transaction').length === 1);
+  await client.query('DROP CDC STREAM from_second, in_transaction, kept_stream');
 });

@@ -139,17 +139,95 @@ test('none of it belongs into a transaction, and each names what there is not', 
   const { stream } = await streamWithDeadLetter('strict');
   for (const text of [
     `RETRY CDC DEAD LETTERS FOR ${stream} ALL`,
+    `DISCARD CDC DEAD LETTERS FOR ${stream} ALL`,
     `ALTER CDC STREAM ${stream} RESTART`,
+    `ALTER CDC STREAM ${stream} RESET CIRCUIT`,
+    `ALTER CDC STREAM ${stream} SKIP EVENT 'x'`,
     `TEST CDC STREAM ${stream}`,
+    `REPLAY CDC STREAM ${stream} FROM LSN '0/1'`,
+    `BACKFILL CDC STREAM ${stream}`,
+    `CANCEL BACKFILL CDC STREAM ${stream}`,
   ]) {
     await client.query('BEGIN');
     assert.equal(await codeOf(client, text), '25001', text);
     await client.query('ROLLBACK');
   }
+  // What only shows may be anywhere.
+  await client.query('BEGIN READ ONLY');
+  for (const text of [
+    `PEEK CDC STREAM ${stream}`,
+    'CHECK CDC',
+    `SHOW CDC DELIVERIES FOR ${stream}`,
+    `EXPLAIN CREATE CDC STREAM strict_too ON strict TO WEBHOOK '${receiver.url}/'`,
+  ]) {
+    assert.equal(await codeOf(client, text), undefined, text);
+  }
+  await client.query('COMMIT');
   assert.equal(await codeOf(client, `ALTER CDC STREAM ${stream} SKIP EVENT 'x'`), '42704');
   assert.equal(await codeOf(client, 'SHOW CDC DELIVERIES FOR nowhere'), '42704');
   assert.equal(await codeOf(client, 'RETRY CDC DEAD LETTERS FOR nowhere ALL'), '42704');
   await client.query(`DROP CDC STREAM ${stream}`);
+});
+
+test('OR REPLACE keeps counters and dead letters, and what is retried goes where the stream goes now', async () => {
+  const { stream, isBad } = await streamWithDeadLetter('replaced');
+  const status = async (): Promise<unknown[]> => {
+    const [row] = (await rows(client, `SHOW CDC STREAMS LIKE '${stream}'`)) as [Row];
+    return [row['events_delivered'], row['events_failed'], row['dead_letters']];
+  };
+  await waitFor('quiet', async () => (await rows(client, `PEEK CDC STREAM ${stream}`)).length === 0);
+  const before = await status();
+  await client.query(`CREATE OR REPLACE CDC STREAM ${stream} ON replaced TO WEBHOOK '${receiver.url}/elsewhere'`);
+  assert.deepEqual(await status(), before);
+  assert.equal(before[2], '1');
+  isBad.value = false;
+  await client.query(`RETRY CDC DEAD LETTERS FOR ${stream} ALL`);
+  await waitFor('the replay', () => receiver.to('/elsewhere').find(({ body }) => (body.key as Row)['id'] === 1));
+  await client.query(`DROP CDC STREAM ${stream}`);
+});
+
+/** In this order, which is a contract: what is new stands at the end. */
+const COLUMNS: ReadonlyArray<[text: string, columns: string]> = [
+  [
+    'SHOW CDC DELIVERIES',
+    'delivery_id stream_name event_ids attempt started_at duration_ms http_status outcome error response_excerpt next_retry_at error_code dns_ms connect_ms tls_ms first_byte_ms',
+  ],
+  [
+    'SHOW CDC DEAD LETTERS',
+    'id stream_name event_id schema_name table_name op key reason http_status attempts first_failed_at parked_at payload response_excerpt',
+  ],
+  ['CHECK CDC', 'requirement ok found fix'],
+  ['PEEK CDC STREAM contract_stream', 'request_id attempt due_at events event_ids path body headers'],
+  ['TEST CDC STREAM contract_stream', 'ok http_status total_ms signature_sent response_excerpt error'],
+];
+const PROPERTIES = [
+  'stream_name source destination_type destination format envelope status status_reason lag_seconds lag_bytes pending_events',
+  'events_delivered events_failed dead_letters circuit_state last_error last_error_at created_at owner',
+  'started_at paused_at last_event_at last_delivery_at last_http_status next_retry_at events_captured events_filtered events_retried',
+  'in_flight delivery_p50_ms delivery_p99_ms confirmed_lsn received_lsn upstream_lsn slot_name slot_wal_status',
+  'circuit_opened_at circuit_next_probe_at backfill_rows_done backfill_rows_total synced filter_doubts last_filter_doubt database',
+].join(' ');
+test('columns and properties stand in their order', async () => {
+  await client.query('CREATE TABLE contract (id int PRIMARY KEY)');
+  await client.query(`CREATE CDC STREAM contract_stream ON contract TO WEBHOOK '${receiver.url}/contract'`);
+  for (const [text, columns] of COLUMNS) {
+    const { fields } = await client.query(text);
+    assert.equal(fields.map(({ name }) => name).join(' '), columns, text);
+  }
+  const properties = await rows(client, 'SHOW CDC STREAM STATUS contract_stream');
+  assert.equal(properties.map(({ property }) => property).join(' '), PROPERTIES);
+  await client.query('DROP CDC STREAM contract_stream');
+});
+
+test('more rows than are shown at once are not left out in silence', async () => {
+  const notices: (string | undefined)[] = [];
+  const listen = ({ message }: { message?: string | undefined }): void => void notices.push(message);
+  client.on('notice', listen);
+  await client.query('SHOW CDC DELIVERIES LIMIT 1000');
+  assert.deepEqual(notices, []);
+  await client.query('SHOW CDC DEAD LETTERS LIMIT 1001');
+  assert.deepEqual(notices, ['LIMIT 1001 is more than is shown at once, which is 1000']);
+  client.off('notice', listen);
 });
 
 test('a failing event is skipped, and its key goes on', async () => {

@@ -135,6 +135,29 @@ test('columns of its key route an event; a table whose key does not have them is
   await client.query('DROP CDC STREAM keyed');
 });
 
+test('batch_max_bytes is what a body has at most, with as many events as fit', async () => {
+  await client.query(`CREATE CDC STREAM bounded ON orders TO WEBHOOK '${receiver.url('/bounded')}'
+    WITH (batch_max_events = 1000, batch_max_bytes = '4kB', max_in_flight = 1)`);
+  const first = nextId;
+  nextId += 100;
+  await client.query(
+    `INSERT INTO orders SELECT n, 1, repeat('y', 200) FROM generate_series(${first}, ${nextId - 1}) n`,
+  );
+  const requests = (): ReceivedRequest[] => receiver.requests.filter(({ path }) => path === '/bounded');
+  const events = (): number =>
+    requests().reduce((sum, { body }) => sum + (JSON.parse(body.toString()) as unknown[]).length, 0);
+  await waitFor('all of them', () => events() >= 100);
+  assert.equal(events(), 100);
+  const sizes = requests().map(({ body }) => body.length);
+  assert.ok(Math.max(...sizes) <= 4_096, sizes.join(', '));
+  // Another event would not have fitted into any but the last, and the first, which went out with what was there.
+  assert.ok(
+    sizes.slice(1, -1).every((size) => size > 4_096 - 800),
+    sizes.join(', '),
+  );
+  await client.query('DROP CDC STREAM bounded');
+});
+
 test('an event above max_event_bytes is thin, or a dead letter, or sent', async () => {
   for (const policy of ['thin', 'dead_letter', 'send']) {
     await client.query(`CREATE CDC STREAM s_${policy} ON orders TO WEBHOOK '${receiver.url(`/size/${policy}`)}'

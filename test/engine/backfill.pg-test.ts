@@ -165,6 +165,10 @@ async function writeAtRandom(client: pg.Client, random: SeededRandom, transactio
   }
 }
 
+function bigintText(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value;
+}
+
 /** Changes that came while tables were read, all schedules together. */
 let writes = 0;
 
@@ -182,7 +186,11 @@ for (let seed = 1; seed <= 20; seed++) {
     // The first is followed by others while the writers go on; some take the place of one that is under way.
     for (let n = seed % 4; n < 6; n++) {
       const isDone = async (): Promise<boolean> => (await engine.report('raced', null)).backfill?.state === 'done';
-      if (n % 3 !== 1) await waitFor('a backfill', isDone, 60_000);
+      if (n % 3 !== 1) {
+        await waitFor('a backfill', isDone, 60_000).catch(async (cause: unknown) => {
+          throw new Error(JSON.stringify(await engine.report('raced', null), bigintText), { cause });
+        });
+      }
       await engine.backfill('raced', await allOf('raced', one.running), 'postgres');
     }
     quiet.abort();

@@ -25,11 +25,26 @@ async function withEngine(use: (running: RunningEngine) => Promise<void>, timeou
   try {
     await use(running);
     for (const { name } of running.catalog.streams()) await running.engine.dropStreams([name], false, 'postgres');
-    assert.equal(await findSlot(admin, running.slotName), null);
+    // A short time for a stream to be armed is one for what is no longer needed to be dropped, too.
+    await waitFor('the slot is gone', async () => (await findSlot(admin, running.slotName)) === null);
   } finally {
     await running.stop();
   }
 }
+
+test('a stream that no slot is left for is refused with 53400, and leaves nothing behind', async () => {
+  await withEngine(async ({ engine, catalog }) => {
+    await admin.query('CREATE TABLE slotless (id int PRIMARY KEY)');
+    await admin.query(`SELECT pg_create_physical_replication_slot('filler_' || n)
+                         FROM generate_series(1, current_setting('max_replication_slots')::int) n`);
+    const change = createStream('slotless_stream', [await tableOf(admin, 'slotless')], 'http://127.0.0.1:1/');
+    await assert.rejects(engine.execute(change, 'postgres', NEVER), { code: '53400' });
+    await waitFor('the publication is gone', async () => (await listedTables(admin, PUBLICATION)).length === 0);
+    await admin.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots');
+    await engine.execute(change, 'postgres', NEVER);
+    assert.equal(catalog.streams().length, 1);
+  });
+});
 
 test('table and stream made in one transaction: the first write after COMMIT is captured', async () => {
   const receiver = await startReceiver();

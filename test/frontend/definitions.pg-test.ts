@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { RawClient, reportsOf, say, statusOf, tagsOf, textRowsOf, typesOf } from '../support/raw-client.ts';
-import { connect } from '../support/test-database.ts';
+import { connect, serverVersion } from '../support/test-database.ts';
 import { startPair, startProxy, TEST_INFO } from './proxy.ts';
 
 // Law: a statement that defines something is checked on the client's own session, says what is wrong where it is wrong,
@@ -20,6 +20,7 @@ await admin.query(`
   grant select on all tables in schema public to owner_a;
   grant create on schema public to owner_a;
   create table mine (id int primary key); alter table mine owner to owner_a;
+  create table hers (id int primary key); alter table hers owner to owner_b; grant select on hers to an_admin;
 `);
 const { streams } = proxy;
 
@@ -242,7 +243,15 @@ test('a source that grows: for administrators, with what cannot be captured left
   assert.equal((await client.run('SHOW CDC STREAMS'))[0]![1], 'TABLES IN SCHEMA grows, other');
   await client.run(`CREATE CDC STREAM everything ON ALL TABLES ${HOOK}`);
   const all = (await client.run('SHOW CDC STREAM TABLES everything')).map((row) => `${row[0]}.${row[1]}`);
-  assert.deepEqual(all, ['grows.a', 'other.items', 'public.items', 'public.mine', 'public.notes', 'public.orders']);
+  assert.deepEqual(all, [
+    'grows.a',
+    'other.items',
+    'public.hers',
+    'public.items',
+    'public.mine',
+    'public.notes',
+    'public.orders',
+  ]);
   assert.equal((await owner.fails(`CREATE CDC STREAM t ON ALL TABLES ${HOOK}`))['C'], '42501');
   const missing = await client.fails(`CREATE CDC STREAM t ON TABLES IN SCHEMA public, grow ${HOOK}`);
   assert.deepEqual([missing['C'], missing['P'], missing['H']], ['3F000', '49', 'did you mean "grows"?']);
@@ -417,6 +426,12 @@ const RIGHTS: ReadonlyArray<[sql: string, allowed: ReadonlyArray<'owner_a' | 'ow
   [`CREATE OR REPLACE CDC ENDPOINT e AS 'https://elsewhere.example.com/'`, ['owner_a', 'an_admin']],
   [`ALTER CDC SECRET k AS 'other'`, ['owner_a', 'an_admin']],
   ['DROP CDC SECRET k', ['owner_a', 'an_admin']],
+  // Whoever sends a secret somewhere can read it there.
+  [`CREATE CDC ENDPOINT n AS 'https://h/' WITH (bearer_token = SECRET k)`, ['owner_a', 'an_admin']],
+  ['ALTER CDC ENDPOINT free SET (signing_secret = SECRET k)', ['owner_a', 'an_admin']],
+  [`CREATE CDC STREAM n ON hers TO WEBHOOK 'https://h/' WITH (bearer_token = SECRET k)`, ['an_admin']],
+  [`CREATE CDC STREAM n ON hers TO WEBHOOK 'https://h/'`, ['owner_b', 'an_admin']],
+  ['ALTER CDC STREAM s ADD TABLE hers', ['an_admin']],
   [`CREATE CDC SECRET n AS 'v'`, ['owner_a', 'owner_b', 'a_viewer', 'an_admin']],
   [`CREATE CDC SECRET n FROM ENV 'HOME'`, ['an_admin']],
   [`CREATE CDC SECRET n FROM FILE '/etc/passwd'`, ['an_admin']],
@@ -446,6 +461,47 @@ for (const [sql, allowed] of RIGHTS) {
     }
   });
 }
+
+test('a member of the owning role may do what the owner may', async () => {
+  await admin.query('create role member login; grant owner_a to member');
+  const [owner, member] = [await session('owner_a'), await session('member')];
+  await owner.run(`CREATE CDC STREAM s ON mine ${HOOK}`);
+  await member.run('ALTER CDC STREAM s PAUSE', 'DROP CDC STREAM s');
+  owner.close();
+  member.close();
+});
+
+test('OWNER TO takes a role that the client can become', async () => {
+  const isNew = (await serverVersion(admin)) >= 160_000;
+  await admin.query('create role team; create role plain login');
+  await admin.query(`grant team to owner_a ${isNew ? 'with set false' : ''}`);
+  const owner = await session('owner_a');
+  await owner.run(`CREATE CDC STREAM s ON mine ${HOOK}`);
+  if (isNew) {
+    assert.equal((await owner.fails('ALTER CDC STREAM s OWNER TO team'))['C'], DENIED);
+    await admin.query('grant team to owner_a with set true');
+  }
+  assert.equal((await owner.fails('ALTER CDC STREAM s OWNER TO plain'))['C'], DENIED);
+  await owner.run('ALTER CDC STREAM s OWNER TO team');
+  owner.close();
+});
+
+test('a secret that was a literal is not shown, SHOW CREATE says so, and what it shows makes no secret of its own', async () => {
+  const client = await session();
+  const made = `CREATE CDC STREAM s ON orders ${HOOK} WITH (bearer_token = 'planted')`;
+  await client.run(made, `CREATE CDC ENDPOINT e AS 'https://h/' WITH (signing_secret = 'planted')`);
+  for (const object of ['STREAM s', 'ENDPOINT e']) {
+    const shown = await client.answer(`SHOW CREATE CDC ${object}`);
+    const text = textRowsOf(shown)[0]![1]!;
+    assert.match(text, /= '\*\*\*'/);
+    assert.match(reportsOf(shown, 'N')[0]!['M']!, /shown as \*\*\*/);
+    const [refused] = reportsOf(await client.answer(text.replace('CREATE', 'CREATE OR REPLACE')));
+    assert.deepEqual([refused!['C'], refused!['M']], ['22023', '"***" stands for a secret that is not shown']);
+  }
+  const [refused] = reportsOf(await client.answer(`CREATE CDC SECRET n AS '***'`));
+  assert.equal(refused!['C'], '22023');
+  client.close();
+});
 
 test('lists have what the client may see', async () => {
   const owner = await session('owner_a');

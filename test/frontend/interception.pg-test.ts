@@ -291,6 +291,8 @@ test('in a read-only transaction nothing is changed', async () => {
     assert.equal(reportsOf(await client.query(statement))[0]!['C'], '25006', statement);
   }
   assert.equal(typesOf(await client.query('SHOW CDC STREAMS')), 'TDCZ');
+  assert.match(typesOf(await client.query(`EXPLAIN ${CREATE.replace("'s1'", "'s2'")}`)), /^TD+CZ$/);
+  assert.deepEqual(streams.names, ['s1']);
   client.close();
 });
 

@@ -41,6 +41,7 @@ const VALUES: ReadonlyArray<[type: ColumnType, value: Value, text: string, binar
   ['float8', 0.25, '0.25', '3fd0000000000000'],
   ['bool', true, 't', '01'],
   ['bool', false, 'f', '00'],
+  ['jsonb', '{"a": 1}', '{"a": 1}', '017b2261223a20317d'],
   ['timestamptz', Date.UTC(2000, 0, 1, 0, 0, 1), '2000-01-01 00:00:01+00', '00000000000f4240'],
   ['timestamptz', Date.UTC(1999, 11, 31, 23, 59, 59), '1999-12-31 23:59:59+00', 'fffffffffff0bdc0'],
 ];

@@ -215,6 +215,8 @@ const refused: readonly (readonly [marked: string, message: string, hint: string
   ["CREATE CDC STREAM ON a, «b» TO WEBHOOK 'u'", 'a stream of several tables needs a name', NAME_IT],
   ["CREATE CDC STREAM ON «ALL» TABLES TO WEBHOOK 'u'", 'a stream of several tables needs a name', NAME_IT],
   ["CREATE CDC STREAM ON «TABLES» IN SCHEMA a TO WEBHOOK 'u'", 'a stream of several tables needs a name', NAME_IT],
+  ["CREATE OR REPLACE CDC STREAM ON «t» TO WEBHOOK 'u'", 'OR REPLACE needs the name of the stream', NAME_IT],
+  ["CREATE CDC STREAM IF NOT EXISTS ON «a.t» TO WEBHOOK 'u'", 'IF NOT EXISTS needs the name of the stream', NAME_IT],
   ['CREATE CHANGE «DATE» CAPTURE ON t', 'syntax error at or near "DATE"', 'did you mean "DATA"?'],
   ['CREATE CDC «STEAM» s', 'syntax error at or near "STEAM"', 'did you mean "STREAM"?'],
   ['ALTER CDC STREAM s SET («x» = 1)', 'unrecognized option "x"', optionList(OPTION_NAMES)],

@@ -133,9 +133,9 @@ const operations: fc.Arbitrary<readonly ast.Operation[]> = fc
     words.map((word) => ({ name: word, columns: word === 'update' ? columns : null, position })),
   );
 
-/** A default name is only for one table. */
-function isNamed(create: ast.CreateStream): boolean {
-  return create.name !== null || (create.source.kind === 'tables' && create.source.items.length === 1);
+/** A default name is only for one table, and for a stream that is new. */
+function isNamed({ name: given, source: of, orReplace, ifNotExists }: ast.CreateStream): boolean {
+  return given !== null || (of.kind === 'tables' && of.items.length === 1 && !orReplace && !ifNotExists);
 }
 
 export const createStream: fc.Arbitrary<ast.CreateStream> = fc

@@ -2,11 +2,9 @@ import { must } from '../../base/assert.ts';
 import { chooseName } from '../../catalog/naming.ts';
 import { PgError } from '../../postgres/sqlstate.ts';
 import { analyze } from '../../sql/analyze.ts';
+import { HIDDEN_VALUE } from '../../model/secret.ts';
 import type * as ast from '../../sql/ast.ts';
 import type { Command, CreateStreamCommand } from '../../sql/command.ts';
-
-/** What stands in a text for a value that is not in it. */
-export const HIDDEN = '***';
 
 export type SecretOrigin =
   /** Null: stored in the catalog, and not in the text. */
@@ -109,7 +107,7 @@ function originOf(origin: ast.SecretOrigin): SecretOrigin {
   switch (origin.kind) {
     case 'value': {
       const value = textOf(origin.value);
-      return { kind: 'value', value: value === HIDDEN ? null : value };
+      return { kind: 'value', value: value === HIDDEN_VALUE ? null : value };
     }
     case 'env':
       return { kind: 'env', variable: textOf(origin.variable) };

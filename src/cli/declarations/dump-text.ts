@@ -1,6 +1,6 @@
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifier.ts';
 import type { ShownCatalog, ShownDefinition } from './catalog-client.ts';
-import { HIDDEN } from './declarations.ts';
+import { HIDDEN_VALUE } from '../../model/secret.ts';
 
 const HEAD = '-- The definitions of a walhook. `walhook apply` makes a catalog equal to them.';
 const SECRETS =
@@ -25,12 +25,12 @@ export function dumpText({ secrets, endpoints, streams }: ShownCatalog, withOwne
 }
 
 function isHidden(line: string): boolean {
-  return line.includes(HIDDEN);
+  return line.includes(HIDDEN_VALUE);
 }
 
 function secretText({ name, source, location }: ShownCatalog['secrets'][number]): string {
   const create = `CREATE CDC SECRET ${quoteIdentifier(name)}`;
-  if (source === 'value') return `-- ${create} AS '${HIDDEN}';`;
+  if (source === 'value') return `-- ${create} AS '${HIDDEN_VALUE}';`;
   return `${create} FROM ${source.toUpperCase()} ${quoteLiteral(location ?? '')};`;
 }
 

@@ -1,9 +1,8 @@
 import { redactUrl } from '../../model/redact.ts';
-import { SecretValue } from '../../model/secret.ts';
+import { HIDDEN_VALUE, SecretValue } from '../../model/secret.ts';
 import { ENDPOINT_OPTION_KEYS, type OptionKey, type StreamOptions } from '../../model/stream-options.ts';
 import { optionOf } from '../../sql/options.ts';
 import { shownHeaders } from '../../model/header-rules.ts';
-import { HIDDEN } from './declarations.ts';
 
 /*
   A catalog tells nobody the query values of URLs, headers that carry credentials, and secrets that were literals: SHOW has
@@ -55,14 +54,14 @@ function areEqual(a: unknown, b: unknown): boolean {
 }
 
 function isHidden(value: SecretValue): boolean {
-  return value.reveal().toString() === HIDDEN;
+  return value.reveal().toString() === HIDDEN_VALUE;
 }
 
 /** The options of which a value is left out, by name. */
 export function incompleteOptions(options: Partial<StreamOptions>, keys: readonly OptionKey[]): readonly string[] {
   const isIncomplete = (key: OptionKey): boolean => {
     const value = options[key];
-    if (key === 'headers') return Object.values((value ?? {}) as StreamOptions['headers']).includes(HIDDEN);
+    if (key === 'headers') return Object.values((value ?? {}) as StreamOptions['headers']).includes(HIDDEN_VALUE);
     return value instanceof SecretValue && isHidden(value);
   };
   return keys.filter(isIncomplete).map((key) => optionOf(key).name);
