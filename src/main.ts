@@ -9,6 +9,7 @@ import { rotateSecretKeyCommand } from './cli/rotate-secret-key.ts';
 import { serveCommand } from './cli/serve.ts';
 import { startCommand } from './cli/start.ts';
 import { version } from './cli/version.ts';
+import { waitCommand } from './cli/wait.ts';
 import { DataDirectoryInUseError } from './catalog/data-directory.ts';
 import { SecretKeyError } from './catalog/secret-key.ts';
 import { ConfigError } from './config/load.ts';
@@ -27,6 +28,8 @@ async function main(args: readonly string[]): Promise<number> {
       return dumpCommand(rest);
     case 'apply':
       return applyCommand(rest);
+    case 'wait':
+      return waitCommand(rest);
     case 'listen':
       return listenCommand(rest);
     case 'check':

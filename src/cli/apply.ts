@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import pg from 'pg';
+import { systemClock } from '../base/clock.ts';
 import { ConfigError, loadOptions } from '../config/load.ts';
 import { CLIENT_COMMAND_OPTIONS } from '../config/options.ts';
 import { quoteIdentifier } from '../postgres/identifier.ts';
@@ -9,6 +10,7 @@ import { DeclarationError, explain, readDeclarations } from './declarations/decl
 import { planDeclarations, type DeclarationPlan, type Step } from './declarations/declaration-plan.ts';
 import type { Declarations } from './declarations/declarations.ts';
 import { boundStatement, shownStatement } from './declarations/plan-text.ts';
+import { terminalProgress, type Progress } from './progress.ts';
 
 const SWITCHES = ['--dry-run', '--yes', '--set-hidden'];
 const SIGN: Readonly<Record<Step['does'], string>> = { create: '+', alter: '~', replace: '!', drop: '-' };
@@ -49,15 +51,22 @@ async function apply(args: readonly string[]): Promise<number> {
   const wanted = readDeclarations(readText(path), path);
   const client = await CatalogClient.connect(values.url);
   const has = (word: string): boolean => rest.includes(word);
+  const progress = terminalProgress(systemClock);
+  const write = (stream: NodeJS.WriteStream, line: string): void => {
+    progress.clear();
+    stream.write(`${line}\n`);
+  };
   try {
     return await applyDeclarations(client, wanted, {
       isDryRun: has('--dry-run'),
       setHidden: has('--set-hidden'),
       confirm: has('--yes') ? () => Promise.resolve(true) : askTerminal,
-      say: (line) => process.stdout.write(`${line}\n`),
-      warn: (line) => process.stderr.write(`${line}\n`),
+      say: (line) => write(process.stdout, line),
+      warn: (line) => write(process.stderr, line),
+      progress,
     });
   } finally {
+    progress.clear();
     await client.end();
   }
 }
@@ -79,6 +88,8 @@ export interface ApplyOptions {
   readonly say: (line: string) => void;
   /** For what is no part of the plan. */
   readonly warn: (line: string) => void;
+  /** Where nobody looks on, none. */
+  readonly progress?: Progress;
 }
 
 /** Makes the catalog equal to what is wanted, and resolves to an exit code of `apply`. Rejects with what it cannot do. */
@@ -126,7 +137,10 @@ class Applying {
   }
 
   async #plan(): Promise<DeclarationPlan> {
-    const have = declarationsOf(await this.#client.shown());
+    const { progress } = this.#options;
+    const shown = await this.#client.shown((done, total) => progress?.show('definitions read', done, total));
+    progress?.clear();
+    const have = declarationsOf(shown);
     const options = { role: await this.#client.role(), setHidden: this.#options.setHidden };
     return planDeclarations(have, this.#wanted, options);
   }
@@ -135,19 +149,28 @@ class Applying {
     const { warn } = this.#options;
     this.#client.onNotice = warn;
     let isFirst = true;
+    let done = 0;
+    const told = (): void => this.#options.progress?.show('changes made', done++, plan.steps.length);
     for (const steps of runsOf(plan)) {
       const failed = isFirst
         ? 'nothing is done, for this failed'
         : 'the databases before are done, and then this failed';
-      await this.#executeIn(await this.#client.inDatabase(steps[0]!.database), steps, failed);
+      await this.#executeIn(await this.#client.inDatabase(steps[0]!.database), steps, { failed, told });
       isFirst = false;
     }
   }
 
-  async #executeIn(client: CatalogClient, steps: readonly Step[], failed: string): Promise<void> {
+  /** `told`: before each step. */
+  async #executeIn(
+    client: CatalogClient,
+    steps: readonly Step[],
+    { failed, told }: { readonly failed: string; readonly told: () => void },
+  ): Promise<void> {
+    const { progress } = this.#options;
     await client.run('BEGIN');
     for (const { statement } of steps) {
       const { text, values } = boundStatement(statement);
+      told();
       try {
         await client.run(text, values);
       } catch (error) {
@@ -155,8 +178,11 @@ class Applying {
         throw error;
       }
     }
+    progress?.clear();
+    progress?.show('commit, which waits until what is new is captured');
     try {
       await client.run('COMMIT');
+      progress?.clear();
     } catch (error) {
       if (!(error instanceof CatalogClientError)) throw error;
       throw new CatalogClientError(`${error.message}; run it again to see whether all of it is done or nothing`);

@@ -15,6 +15,7 @@ import { withAdmin } from '../upstream/connect.ts';
 import { parseUpstreamUrl, type UpstreamConfig } from '../upstream/upstream-config.ts';
 import { Upstream } from '../upstream/upstream.ts';
 import { CATALOG_FILE, openCatalog } from './open-catalog.ts';
+import { terminalProgress } from './progress.ts';
 
 /** `walhook check`: what `CHECK CDC` says, of an upstream that is not fronted yet. Exit code 1 where something is missing. */
 export async function checkCommand(args: readonly string[]): Promise<number> {
@@ -33,18 +34,27 @@ export async function doctorCommand(args: readonly string[]): Promise<number> {
   if (rest.length > 0) throw new ConfigError(rest.map((word) => `"${word}" is no option of doctor`));
   const config = parseUpstreamUrl(values.upstream);
   const directory = DataDirectory.open(values.dataDir);
+  // A file is read as a whole, which takes its time where the log is large.
+  const progress = terminalProgress(systemClock);
+  const check = (file: string, path: string): Requirement[] => {
+    progress.show(`reading ${path}`);
+    return fileRequirement(file, path);
+  };
   try {
     const databases = captured(values, directory, config.database);
-    const found = fileRequirement(CATALOG_FILE, directory.file(CATALOG_FILE));
+    const found = check(CATALOG_FILE, directory.file(CATALOG_FILE));
     for (const { name, slotName, tableOids, insertsOnly } of databases) {
       const folder = directory.file(slotName);
-      const rows = [LOG_FILE, DELIVERY_FILE].flatMap((file) => fileRequirement(file, join(folder, file)));
+      const rows = [LOG_FILE, DELIVERY_FILE].flatMap((file) => check(file, join(folder, file)));
+      progress.show(`asking the server about ${name}`);
       rows.push(...(await requirementsOf({ ...config, database: name }, slotName, tableOids, insertsOnly)));
       const prefix = databases.length === 1 ? '' : `${name}: `;
       found.push(...rows.map((row) => ({ ...row, requirement: `${prefix}${row.requirement}` })));
     }
+    progress.clear();
     return report(found);
   } finally {
+    progress.clear();
     directory.close();
   }
 }

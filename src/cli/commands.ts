@@ -5,6 +5,7 @@ import {
   DOCTOR_OPTIONS,
   ROTATE_OPTIONS,
   SERVE_OPTIONS,
+  WAIT_OPTIONS,
 } from '../config/options.ts';
 import { LISTEN_OPTIONS } from './listen-options.ts';
 import { START_OPTIONS } from './start-options.ts';
@@ -84,6 +85,19 @@ export const COMMANDS: readonly CommandSpec[] = [
       {
         word: '--set-hidden',
         text: 'Set the values that the catalog shows to nobody (secrets, the queries of URLs), though they may be the same.',
+      },
+    ],
+  },
+  {
+    name: 'wait',
+    operands: 'STREAM',
+    text: 'wait until a stream has caught up, behind BACKFILL or REPLAY, say',
+    usage: 'walhook wait STREAM --url URL [--timeout DURATION]',
+    options: WAIT_OPTIONS,
+    words: [
+      {
+        word: 'STREAM',
+        text: 'A name. Exit code 0: no backfill of it runs, and what was committed before is delivered or dead-lettered; 1: it is paused, its backfill was cancelled, or the time is over.',
       },
     ],
   },

@@ -2,7 +2,7 @@ import { parseKeyText } from '../base/key-text.ts';
 import { LOG_LEVELS, type LogLevel } from '../base/logger.ts';
 import { parseConnectionUrl } from '../postgres/connection-url.ts';
 import { CLIENT_OPTIONS } from './client-options.ts';
-import { oneOf, type OptionSpec } from './option-spec.ts';
+import { duration, oneOf, type OptionSpec } from './option-spec.ts';
 
 /** Where to listen or to connect: TCP. Port 0 is any free one. */
 export interface TcpAddress {
@@ -251,6 +251,18 @@ export const CLIENT_COMMAND_OPTIONS = {
       return text;
     },
   } satisfies OptionSpec<string>,
+};
+
+/** The options of `wait`. */
+export const WAIT_OPTIONS = {
+  ...CLIENT_COMMAND_OPTIONS,
+  timeout: {
+    name: 'timeout',
+    placeholder: 'DURATION',
+    default: '0',
+    text: 'How long to wait, as in 30s or 2h; 0: as long as it takes.',
+    parse: duration(0),
+  } satisfies OptionSpec<number>,
 };
 
 type Specs = Readonly<Record<string, OptionSpec<unknown>>>;

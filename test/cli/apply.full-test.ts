@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../support/programs.ts';
 import { connect, startPostgres, temporaryFolder } from '../support/test-database.ts';
 import { WalhookProcess } from '../support/walhook-process.ts';
 
-// At a terminal (of util-linux's `script`), apply shows its plan and asks.
+// At a terminal (of util-linux's `script`), apply shows its plan and asks; what long work has come to is shown there and nowhere else.
 
 const server = await startPostgres();
 const folder = temporaryFolder();
@@ -50,3 +50,15 @@ for (const [answer, status, streams] of [
     assert.equal((await client.query('SHOW CDC STREAMS')).rows.length, streams);
   });
 }
+
+test('dump to a file shows its progress at the terminal, and takes it away', async () => {
+  const dumped = join(folder, 'dumped.sql');
+  const command = `${process.execPath} ${MAIN} dump > ${dumped}`;
+  const { status, stdout } = await run('script', ['-qec', command, '/dev/null'], {
+    env: { WALHOOK_URL: walhook.sqlUrl(), TERM: 'xterm' },
+  });
+  const shown = stdout.toString('utf8').replaceAll('\u001B[K', '<erase>');
+  assert.equal(status, 0, shown);
+  assert.equal(shown, '\r<erase>definitions read [########################] 100% 1/1\r<erase>');
+  assert.match(readFileSync(dumped, 'utf8'), /^CREATE CDC STREAM s /m);
+});

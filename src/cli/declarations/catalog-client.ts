@@ -103,30 +103,38 @@ export class CatalogClient {
     return row?.['role'] ?? '';
   }
 
-  /** Every definition that this client may see, in whatever database. */
-  async shown(): Promise<ShownCatalog> {
+  /** Every definition that this client may see, in whatever database. `told`: how many it has, of how many. */
+  async shown(told: (done: number, total: number) => void = () => undefined): Promise<ShownCatalog> {
     const secrets = (await this.run('SHOW CDC SECRETS')).map((row) => ({
       name: row['secret_name'] ?? '',
       source: row['source'] ?? '',
       location: row['location'] ?? null,
     }));
-    const endpoints = await this.#definitions('ENDPOINT', await this.run('SHOW CDC ENDPOINTS'));
     const [here] = await this.run('SELECT current_database() AS name');
+    const endpointRows = await this.run('SHOW CDC ENDPOINTS');
     const rows = await this.run('SHOW CDC STREAMS');
+    const total = endpointRows.length + rows.length;
+    const endpoints = await this.#definitions('ENDPOINT', endpointRows, (done) => told(done, total));
     const databases = new Map(rows.map((row) => [row['stream_name'], row['database'] ?? null]));
-    const streams = (await this.#definitions('STREAM', rows)).map((stream) => {
+    const created = await this.#definitions('STREAM', rows, (done) => told(endpoints.length + done, total));
+    const streams = created.map((stream) => {
       const database = databases.get(stream.name) ?? null;
       return { ...stream, database: database === here?.['name'] ? null : database };
     });
     return { secrets, endpoints, streams };
   }
 
-  async #definitions(kind: 'ENDPOINT' | 'STREAM', rows: readonly Row[]): Promise<readonly ShownDefinition[]> {
+  async #definitions(
+    kind: 'ENDPOINT' | 'STREAM',
+    rows: readonly Row[],
+    told: (done: number) => void,
+  ): Promise<readonly ShownDefinition[]> {
     const definitions: ShownDefinition[] = [];
     for (const row of rows) {
       const name = row[`${kind.toLowerCase()}_name`] ?? '';
       const [created] = await this.run(`SHOW CREATE CDC ${kind} ${quoteIdentifier(name)}`);
       definitions.push({ name, owner: row['owner'] ?? '', statement: created?.['create_statement'] ?? '' });
+      told(definitions.length);
     }
     return definitions;
   }
