@@ -16,14 +16,34 @@ export interface Logger {
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** A logger whose level, and that of all its children, may change. */
+export interface RootLogger extends Logger {
+  setLevel(level: LogLevel): void;
+}
+
 /**
  * JSON lines on standard error, or readable ones; standard output stays free for what commands print. Written
  * synchronously, so that the last line before a crash is there.
  */
-export function createLogger(level: LogLevel, format: 'json' | 'pretty'): Logger {
-  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  if (format === 'json') return pino(options, pino.destination({ fd: 2, sync: true }));
-  return pino(options, pretty({ destination: 2, sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l' }));
+export function createLogger(level: LogLevel, format: 'json' | 'pretty'): RootLogger {
+  // A child has its parent's level as it is when it is made. They are few, and live as long as their root.
+  const family: pino.Logger[] = [];
+  const options: pino.LoggerOptions = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    onChild: (child) => void family.push(child),
+  };
+  const root =
+    format === 'json'
+      ? pino(options, pino.destination({ fd: 2, sync: true }))
+      : pino(options, pretty({ destination: 2, sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l' }));
+  family.push(root);
+  return Object.assign(root, {
+    setLevel: (other: LogLevel): void => {
+      for (const logger of family) logger.level = other;
+    },
+  });
 }
 
 /** Drops every line. */

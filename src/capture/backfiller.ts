@@ -34,6 +34,7 @@ const FIRST_BLOCKS = 8;
 const MAX_LOG_BYTES = 256 * 1024 * 1024;
 const WAIT_FOR_LOG_MS = 200;
 const TRY_AGAIN_MS = 1_000;
+const RATE_CHECK_MS = 1_000;
 /** A page whose rows cannot be told from older ones is read again so often, with ever fewer rows. */
 const MAX_REREADS = 12;
 const LIMITS = { statementTimeoutMs: 120_000, lockTimeoutMs: 30_000 };
@@ -44,7 +45,7 @@ export interface BackfillerOptions {
   readonly log: ChangeLog;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** 0: unlimited. */
+  /** 0: unlimited. `setRate` changes it. */
   readonly maxRowsPerSecond: number;
 }
 
@@ -99,10 +100,12 @@ export class Backfiller {
   #opened = 0;
   #limit = FIRST_ROWS;
   #rereads = 0;
+  #maxRowsPerSecond: number;
   #wake: () => void = () => undefined;
 
   constructor(options: BackfillerOptions) {
     this.#options = options;
+    this.#maxRowsPerSecond = options.maxRowsPerSecond;
     // What an earlier process has sent is not taken for ours.
     this.#token = `${options.slotName} ${options.clock.now()}`;
     this.#load();
@@ -123,6 +126,11 @@ export class Backfiller {
     if (progress?.state !== 'running') return false;
     this.#save({ ...progress, state: 'cancelled' });
     return true;
+  }
+
+  /** From now on; 0: unlimited. */
+  setRate(maxRowsPerSecond: number): void {
+    this.#maxRowsPerSecond = maxRowsPerSecond;
   }
 
   /** Forgets those of streams that are gone. */
@@ -247,10 +255,13 @@ export class Backfiller {
   }
 
   async #keepRate(rows: number, startedMs: number, signal: AbortSignal): Promise<void> {
-    const { clock, maxRowsPerSecond } = this.#options;
-    if (maxRowsPerSecond === 0) return;
-    const dueMs = (rows / maxRowsPerSecond) * 1_000 - (clock.monotonicMs() - startedMs);
-    if (dueMs > 0) await clock.sleep(dueMs, signal);
+    const { clock } = this.#options;
+    while (this.#maxRowsPerSecond > 0) {
+      const dueMs = (rows / this.#maxRowsPerSecond) * 1_000 - (clock.monotonicMs() - startedMs);
+      if (dueMs <= 0) return;
+      // The rate may become another one meanwhile.
+      await clock.sleep(Math.min(dueMs, RATE_CHECK_MS), signal);
+    }
   }
 
   async #begin(session: SimpleSession, progress: Progress, facts: TableFacts): Promise<PagePlace> {

@@ -46,7 +46,7 @@ export interface CaptureOptions {
   readonly heartbeatMs?: number;
   readonly backfiller?: Backfiller;
   readonly tables?: TableCare;
-  /** With more than this in the log nothing is read until some of it is gone; 0: no limit. */
+  /** With more than this in the log nothing is read until some of it is gone; 0: no limit. `setBudget` changes it. */
   readonly maxLogBytes?: number;
   /** The guards have passed and the stream has begun. */
   readonly onStreaming?: () => void;
@@ -71,9 +71,11 @@ export class Capture implements Service {
   #upstreamLsn: Lsn = 0n;
   #changes = 0;
   #transactions = 0;
+  #maxLogBytes: number;
 
   constructor(options: CaptureOptions) {
     this.#options = options;
+    this.#maxLogBytes = options.maxLogBytes ?? 0;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -98,6 +100,12 @@ export class Capture implements Service {
   /** Up to where nothing was lost, where `run` has rejected with a gap. */
   get completeLsn(): Lsn {
     return this.#completeLsn;
+  }
+
+  /** As `maxLogBytes`, from now on. */
+  setBudget(maxLogBytes: number): void {
+    this.#maxLogBytes = maxLogBytes;
+    this.#stream?.setBudget(maxLogBytes);
   }
 
   /** What beats with the heart is done at once, where it streams. */
@@ -141,7 +149,7 @@ export class Capture implements Service {
   }
 
   async #connectAndStream(signal: AbortSignal): Promise<void> {
-    const { upstream, slotName, log, sink, clock, backfiller, tables, maxLogBytes = 0 } = this.#options;
+    const { upstream, slotName, log, sink, clock, backfiller, tables } = this.#options;
     const connection = ReplicationConnection.to(upstream);
     try {
       const stream = await this.#inTime(connection, signal, async () => {
@@ -154,7 +162,7 @@ export class Capture implements Service {
           clock,
           walSenderTimeoutMs,
           marks,
-          maxLogBytes,
+          maxLogBytes: this.#maxLogBytes,
           events: {
             onMessage: (prefix, content) => this.#onMessage(prefix, content),
             onVerified: () => this.#onVerified(),
@@ -215,9 +223,9 @@ export class Capture implements Service {
 
   /** Why what streams may bring nothing; null where all is well. */
   #overdue(): string | null {
-    const { log, maxLogBytes = 0 } = this.#options;
+    const { log } = this.#options;
     if (this.#stream?.isPaused === true) {
-      return `the log has ${log.size().bytes} bytes, and its budget is ${maxLogBytes}: nothing is read until some of it is delivered`;
+      return `the log has ${log.size().bytes} bytes, and its budget is ${this.#maxLogBytes}: nothing is read until some of it is delivered`;
     }
     const waitingMs = this.#heartbeat?.waitingMs() ?? 0;
     // Whoever has a large transaction to send sends what comes after it later.
@@ -335,7 +343,7 @@ interface StreamOptions {
 class Stream {
   readonly #connection: ReplicationConnection;
   readonly #log: ChangeLog;
-  readonly #maxLogBytes: number;
+  #maxLogBytes: number;
   readonly #intake: Intake;
   readonly #clock: Clock;
   readonly #walSenderTimeoutMs: number;
@@ -347,6 +355,7 @@ class Stream {
   #cancelTimer: Cancel | null = null;
   #cancelBudgetTimer: Cancel | null = null;
   #isPaused = false;
+  #isRunning = false;
 
   constructor(options: StreamOptions) {
     const { connection, log, sink, clock, walSenderTimeoutMs, marks, maxLogBytes, events, atMark } = options;
@@ -417,6 +426,7 @@ class Stream {
       // The answer tells that all that is sent again has been.
       this.#sendStatus(true);
       this.#startTimer();
+      this.#isRunning = true;
       this.#watchBudget();
       if (signal.aborted) onAbort();
       await Promise.race([this.#ended.promise, aborted.promise]);
@@ -434,6 +444,7 @@ class Stream {
   }
 
   close(): void {
+    this.#isRunning = false;
     this.#cancelTimer?.();
     this.#cancelBudgetTimer?.();
     this.#intake.close();
@@ -444,18 +455,26 @@ class Stream {
     return this.#isPaused;
   }
 
+  setBudget(maxLogBytes: number): void {
+    this.#maxLogBytes = maxLogBytes;
+    if (!this.#isRunning) return;
+    this.#cancelBudgetTimer?.();
+    this.#watchBudget();
+  }
+
   /** Stops reading above the budget, and goes on once a little is gone. */
   #watchBudget(): void {
-    if (this.#maxLogBytes === 0) return;
+    const budget = this.#maxLogBytes === 0 ? Infinity : this.#maxLogBytes;
     const { bytes } = this.#log.size();
-    if (!this.#isPaused && bytes > this.#maxLogBytes) {
+    if (!this.#isPaused && bytes > budget) {
       this.#isPaused = true;
       this.#connection.pause();
-    } else if (this.#isPaused && bytes < this.#maxLogBytes * RESUME_SHARE) {
+    } else if (this.#isPaused && bytes < budget * RESUME_SHARE) {
       this.#isPaused = false;
       this.#receivedAtMs = this.#clock.monotonicMs();
       this.#connection.resume();
     }
+    if (budget === Infinity) return;
     this.#cancelBudgetTimer = this.#clock.after(BUDGET_CHECK_MS, () => this.#watchBudget());
   }
 

@@ -2,16 +2,33 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { CLIENT_OPTIONS, TlsMode } from '../config/client-options.ts';
 import { ConfigError } from '../config/load.ts';
-import type { Values } from '../config/options.ts';
+import type { ServeConfig, Values } from '../config/options.ts';
 import { ClientTls, type ClientTlsMode } from '../frontend/client-tls.ts';
 import type { FrontendLimits } from '../frontend/frontend.ts';
 import { loadTlsFiles, TlsFilesError, type TlsFiles } from '../frontend/tls-files.ts';
+import { EgressRuleError, parseEgressAllow } from '../sinks/address-guard.ts';
 
 type ClientConfig = Values<typeof CLIENT_OPTIONS>;
 type TlsConfig = Pick<ClientConfig, 'tlsMode' | 'tlsCert' | 'tlsKey' | 'tlsClientCa'>;
 
+/** All that is wrong with options of `serve` together, and with what they name. */
+export function serveProblems(config: Partial<ServeConfig>): readonly string[] {
+  return [...clientTlsProblems(config), ...egressProblems(config.egressAllow ?? [])];
+}
+
+/** The delivery thread reads the entries; that they can be read is found out before anything starts. */
+function egressProblems(entries: readonly string[]): readonly string[] {
+  try {
+    parseEgressAllow(entries);
+    return [];
+  } catch (error) {
+    if (!(error instanceof EgressRuleError)) throw error;
+    return [`--egress-allow: ${error.message}`];
+  }
+}
+
 /** All that is wrong with the options of TLS for clients, and with the files that they name. */
-export function clientTlsProblems(config: Partial<TlsConfig>): readonly string[] {
+function clientTlsProblems(config: Partial<TlsConfig>): readonly string[] {
   const { tlsMode = null, tlsCert = null, tlsKey = null, tlsClientCa = null } = config;
   const problems: string[] = [];
   if (tlsCert === null && tlsKey !== null) problems.push('--tls-key: it needs --tls-cert, the certificate of the key');

@@ -6,8 +6,9 @@ import { ConfigError, loadOptions } from '../config/load.ts';
 import { environmentName, SERVE_OPTIONS } from '../config/options.ts';
 import type { StreamStatusName } from '../model/status.ts';
 import { parseUpstreamUrl } from '../upstream/upstream-config.ts';
-import { clientTlsProblems } from './client-options.ts';
+import { serveProblems } from './client-options.ts';
 import { OwnSocket } from './own-socket.ts';
+import { unreloadable } from './reload.ts';
 import { Walhook as Composition } from './walhook.ts';
 
 type OptionValue = string | number | boolean | readonly string[];
@@ -77,7 +78,7 @@ export class Walhook implements AsyncDisposable {
    * where the data directory is in use, and where a port is.
    */
   static async start(options: WalhookOptions): Promise<Walhook> {
-    const { values, settings } = loadOptions(SERVE_OPTIONS, [], environmentOf(options), [], clientTlsProblems);
+    const { values, settings } = loadOptions(SERVE_OPTIONS, [], environmentOf(options), [], serveProblems);
     const { user, password, database } = parseUpstreamUrl(values.upstream);
     const directory = DataDirectory.open(values.dataDir);
     const socket = OwnSocket.in(values.dataDir, 'embedded');
@@ -91,7 +92,7 @@ export class Walhook implements AsyncDisposable {
       composition = new Composition(
         { ...values, listen: [...values.listen, { path: socket.path }] },
         directory,
-        settings,
+        settings.map(unreloadable),
       );
     } catch (error) {
       close();

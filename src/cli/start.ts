@@ -6,6 +6,7 @@ import type { ServeConfig, Values } from '../config/options.ts';
 import { LocalReceiver, formatWebhook, type ReceivedWebhook } from './local-receiver.ts';
 import { LOCAL_PASSWORD, LOCAL_USER, LocalPostgres } from './local-postgres.ts';
 import { stopSignal } from './signals.ts';
+import { unreloadable } from './reload.ts';
 import { START_OPTIONS } from './start-options.ts';
 import { Tour } from './tour.ts';
 import { Walhook } from './walhook.ts';
@@ -38,7 +39,7 @@ export async function startCommand(args: readonly string[]): Promise<number> {
   stack.defer(() => postgres.stop());
 
   const running = new AbortController();
-  const walhook = new Walhook(serveConfig(values, postgres.url()), directory, settings);
+  const walhook = new Walhook(serveConfig(values, postgres.url()), directory, settings.map(unreloadable));
   const finished = walhook.run(AbortSignal.any([signal, running.signal]));
   stack.defer(async () => {
     running.abort();

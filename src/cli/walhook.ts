@@ -1,12 +1,13 @@
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../base/clock.ts';
-import { createLogger, type Logger } from '../base/logger.ts';
+import { createLogger, type RootLogger } from '../base/logger.ts';
 import { systemRandom } from '../base/random.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { DataDirectory } from '../catalog/data-directory.ts';
-import { ConfigError } from '../config/load.ts';
+import { ConfigError, type LoadedSetting } from '../config/load.ts';
 import type { ServeConfig } from '../config/options.ts';
 import { Engine } from '../engine/engine.ts';
+import type { ThreadSettings } from '../engine/thread-messages.ts';
 import { UpstreamServer, UpstreamSource } from '../engine/upstream-source.ts';
 import type { ClientTls } from '../frontend/client-tls.ts';
 import { Frontend } from '../frontend/frontend.ts';
@@ -14,10 +15,9 @@ import { describeAddress } from '../frontend/sockets.ts';
 import { AdminServer, type HealthCheck } from '../http/admin-server.ts';
 import { Console } from '../http/console/console.ts';
 import { isLoopback } from '../http/console/request-rules.ts';
-import type { Setting } from '../model/server-info.ts';
+import type { ServerInfo } from '../model/server-info.ts';
 import type { StreamReport } from '../model/status.ts';
 import { Metrics } from '../metrics/registry.ts';
-import { EgressRuleError, parseEgressAllow } from '../sinks/address-guard.ts';
 import { SessionUpstream } from '../upstream/session-upstream.ts';
 import { parseUpstreamUrl, type UpstreamConfig } from '../upstream/upstream-config.ts';
 import { Upstream } from '../upstream/upstream.ts';
@@ -26,6 +26,7 @@ import { collectMetrics } from './collect-metrics.ts';
 import { ConsoleGateway } from './console/console-gateway.ts';
 import { openCatalog } from './open-catalog.ts';
 import { OwnSocket } from './own-socket.ts';
+import { inForce, reloaded, type NextConfig } from './reload.ts';
 import { version } from './version.ts';
 
 /** The built console: the same place from `src/cli` and from `dist/cli`. */
@@ -39,19 +40,22 @@ export interface Ports {
 
 /** The whole product, composed bottom-up and running in this process until the signal aborts. */
 export class Walhook {
-  readonly logger: Logger;
-  readonly #config: ServeConfig;
+  readonly logger: RootLogger;
+  #config: ServeConfig;
+  /** What sessions have, too. */
+  readonly #info: { -readonly [Key in keyof ServerInfo]: ServerInfo[Key] };
   readonly #catalog: Catalog;
   readonly #engine: Engine;
   readonly #frontend: Frontend;
   readonly #clientTls: ClientTls | null;
   readonly #admin: AdminServer;
+  readonly #console: Console | null;
   readonly #consoleSocket: OwnSocket | null;
   readonly #httpPort = Promise.withResolvers<number>();
   readonly #ports = Promise.withResolvers<Ports>();
 
   /** `directory` is locked already and stays the caller's to close. `settings`: what SHOW CDC SETTINGS has. */
-  constructor(config: ServeConfig, directory: DataDirectory, settings: readonly Setting[]) {
+  constructor(config: ServeConfig, directory: DataDirectory, settings: readonly LoadedSetting[]) {
     const logFormat = resolveFormat(config.logFormat);
     this.#httpPort.promise.catch(() => undefined);
     this.#ports.promise.catch(() => undefined);
@@ -61,7 +65,6 @@ export class Walhook {
     const upstreamConfig = parseUpstreamUrl(config.upstream);
     const upstreamLogger = this.logger.child({ part: 'upstream' });
     const upstream = new Upstream(upstreamConfig, { ...parts, logger: upstreamLogger });
-    checkEgressAllow(config.egressAllow);
     this.#catalog = openCatalog(config, directory, this.logger);
     this.#catalog.claimUnnamed(upstreamConfig.database);
     this.#engine = new Engine({
@@ -74,16 +77,15 @@ export class Walhook {
       pipeline: {
         dataDir: config.dataDir,
         upstreamUrl: config.upstream,
-        maxLogBytes: config.logMaxBytes,
-        backfillMaxRowsPerSecond: config.backfillMaxRowsPerSecond,
-        egressAllow: config.egressAllow,
         userAgent: `walhook/${version()}`,
-        logLevel: config.logLevel,
+        settings: () => threadSettings(this.#config),
         logFormat,
       },
       ...parts,
       logger: this.logger.child({ part: 'engine' }),
     });
+    const { requireEndpoint, validate } = config;
+    this.#info = { version: version(), requireEndpoint, validate, settings: settings.map(inForce) };
     const frontendLogger = this.logger.child({ part: 'frontend' });
     this.#clientTls = openClientTls(config, systemClock, frontendLogger);
     this.#consoleSocket = config.console === 'off' ? null : OwnSocket.in(config.dataDir, 'console');
@@ -93,14 +95,15 @@ export class Walhook {
       limits: clientLimits(config),
       upstream: new SessionUpstream(upstream, systemClock),
       control: this.#engine,
-      info: { version: version(), requireEndpoint: config.requireEndpoint, validate: config.validate, settings },
+      info: this.#info,
       clock: systemClock,
       logger: frontendLogger,
     });
+    this.#console = this.#makeConsole(upstreamConfig);
     this.#admin = new AdminServer({
       ...config.http,
       metrics: new Metrics((set) => collectMetrics(set, this.#engine, this.#frontend)),
-      console: this.#console(upstreamConfig),
+      console: this.#console,
       health: () => this.#health(),
       readiness: () => this.#readiness(),
     });
@@ -136,12 +139,33 @@ export class Walhook {
     return this.#engine.reports();
   }
 
-  /** Reads again what may change while it runs: the certificate for clients. */
-  reload(): void {
+  /**
+   * Brings into force what may change while it runs, and names what waits for a restart. `load` reads the configuration anew; where
+   * it throws a `ConfigError`, nothing changes. Resolves when all of it is in force.
+   */
+  async reload(load: () => NextConfig): Promise<void> {
+    let next: NextConfig;
+    try {
+      next = load();
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      this.logger.error({ problems: error.problems }, 'nothing is reloaded: the configuration is wrong');
+      return;
+    }
+    const { values, settings, changed, pendingRestart } = reloaded(this.#config, this.#info.settings, next);
+    this.#config = values;
+    Object.assign(this.#info, { requireEndpoint: values.requireEndpoint, validate: values.validate, settings });
+    this.logger.setLevel(values.logLevel);
+    this.#frontend.configure(clientLimits(values));
+    this.#console?.setToken(values.consoleToken);
     this.#clientTls?.reload();
+    await this.#engine.applySettings();
+    this.logger.info({ changed }, 'configuration reloaded');
+    if (pendingRestart.length > 0)
+      this.logger.warn({ options: pendingRestart }, 'options have changed that need a restart');
   }
 
-  #console(own: UpstreamConfig): Console | null {
+  #makeConsole(own: UpstreamConfig): Console | null {
     const { console: mode, http, consoleToken, tlsMode } = this.#config;
     if (mode === 'off' || this.#consoleSocket === null) return null;
     return new Console({
@@ -201,12 +225,7 @@ function resolveFormat(format: ServeConfig['logFormat']): 'json' | 'pretty' {
   return process.stderr.isTTY ? 'pretty' : 'json';
 }
 
-/** The delivery thread reads the entries; that they can be read is found out before anything starts. */
-function checkEgressAllow(entries: readonly string[]): void {
-  try {
-    parseEgressAllow(entries);
-  } catch (error) {
-    if (!(error instanceof EgressRuleError)) throw error;
-    throw new ConfigError([`--egress-allow: ${error.message}`]);
-  }
+function threadSettings(config: ServeConfig): ThreadSettings {
+  const { logLevel, logMaxBytes: maxLogBytes, backfillMaxRowsPerSecond, egressAllow } = config;
+  return { logLevel, maxLogBytes, backfillMaxRowsPerSecond, egressAllow };
 }

@@ -26,6 +26,8 @@ export interface LoadedSetting {
   readonly value: string;
   readonly source: 'flag' | 'environment' | 'file' | 'default';
   readonly text: string;
+  /** As `OptionSpec.reloads`. */
+  readonly isReloadable: boolean;
 }
 
 /**
@@ -59,7 +61,7 @@ export function loadOptions<S extends Readonly<Record<string, OptionSpec<unknown
       continue;
     }
     const shown = spec.secret === true && text !== '' ? '***' : text;
-    settings.push({ name: spec.name, value: shown, source, text: spec.text });
+    settings.push({ name: spec.name, value: shown, source, text: spec.text, isReloadable: spec.reloads === true });
     try {
       values[key] = spec.parse(text);
     } catch (error) {

@@ -11,6 +11,8 @@ export interface OptionSpec<T> {
   readonly text: string;
   /** Printed as `***` by anything that shows the configuration. */
   readonly secret?: boolean;
+  /** A running walhook takes another value on SIGHUP; of others it says that they need a restart. */
+  readonly reloads?: boolean;
   readonly parse: (text: string) => T;
 }
 

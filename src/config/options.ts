@@ -130,6 +130,7 @@ export const SERVE_OPTIONS = {
     name: 'console-token',
     placeholder: 'TOKEN',
     default: '',
+    reloads: true,
     secret: true,
     text: 'Whoever signs in to the console with it acts as the user of --upstream: 16 characters or more (`openssl rand -base64 24`). With it or without, one may sign in as any role of the upstream that has a password.',
     parse: parseToken,
@@ -160,6 +161,7 @@ export const SERVE_OPTIONS = {
     name: 'require-endpoint',
     placeholder: 'MODE',
     default: 'off',
+    reloads: true,
     text: 'off, or on: streams send to endpoints (CREATE CDC ENDPOINT) alone, a URL in a statement is refused, and only superusers and members of the role cdc_admin define endpoints.',
     parse: (text: string): boolean => oneOf(['on', 'off'] as const)(text) === 'on',
   } satisfies OptionSpec<boolean>,
@@ -167,6 +169,7 @@ export const SERVE_OPTIONS = {
     name: 'validate',
     placeholder: 'MODE',
     default: 'on',
+    reloads: true,
     text: 'on, or off: whether a stream’s endpoint is sent a test event when it becomes the stream’s, where the stream does not say (option validate).',
     parse: (text: string): boolean => oneOf(['on', 'off'] as const)(text) === 'on',
   } satisfies OptionSpec<boolean>,
@@ -174,6 +177,7 @@ export const SERVE_OPTIONS = {
     name: 'egress-allow',
     placeholder: 'LIST',
     default: '',
+    reloads: true,
     text: 'Networks (CIDR) and host names, separated by commas, that endpoints and brokers may have although they are not public unicast addresses: 127.0.0.0/8,hooks.internal.',
     parse: parseList,
   } satisfies OptionSpec<readonly string[]>,
@@ -181,6 +185,7 @@ export const SERVE_OPTIONS = {
     name: 'log-max-bytes',
     placeholder: 'BYTES',
     default: '0',
+    reloads: true,
     text: 'How large the change log of a database may become, as in 20GB; 0: as large as the disk. Above it nothing more is read from the upstream, which keeps its WAL, until some of it is delivered.',
     parse: parseBytes,
   } satisfies OptionSpec<number>,
@@ -188,6 +193,7 @@ export const SERVE_OPTIONS = {
     name: 'backfill-max-rows-per-second',
     placeholder: 'N',
     default: '0',
+    reloads: true,
     text: 'How fast backfills read, all of one database together; 0: as fast as they can.',
     parse: parseCount,
   } satisfies OptionSpec<number>,
@@ -195,6 +201,7 @@ export const SERVE_OPTIONS = {
     name: 'log-level',
     placeholder: 'LEVEL',
     default: 'info',
+    reloads: true,
     text: `How much is logged: ${LOG_LEVELS.join(', ')}.`,
     parse: oneOf<LogLevel>(LOG_LEVELS),
   } satisfies OptionSpec<LogLevel>,
@@ -276,11 +283,15 @@ export function environmentName(spec: Pick<OptionSpec<unknown>, 'name'>): string
   return `WALHOOK_${spec.name.replaceAll('-', '_').toUpperCase()}`;
 }
 
+/** What is said of an option that a running walhook takes another value of. */
+export const RELOADS = '(SIGHUP)';
+
 /** The options as docs/ shows them. */
 export function optionTable(specs: Specs): string {
   const rows = Object.values(specs).map((spec) => {
     const fallback = spec.default === null ? '*required*' : spec.default === '' ? '–' : `\`${spec.default}\``;
-    return `| \`--${spec.name} ${spec.placeholder}\` | \`${environmentName(spec)}\` | ${fallback} | ${spec.text} |`;
+    const text = spec.reloads === true ? `${spec.text} ${RELOADS}` : spec.text;
+    return `| \`--${spec.name} ${spec.placeholder}\` | \`${environmentName(spec)}\` | ${fallback} | ${text} |`;
   });
   return ['| flag | environment | default | what it is |', '| --- | --- | --- | --- |', ...rows].join('\n');
 }

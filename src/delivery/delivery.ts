@@ -117,6 +117,11 @@ export class Delivery implements Service {
     for (const stream of added) this.#wake(stream);
   }
 
+  /** What sinks are made of has changed: each stream has another. */
+  reconnect(): void {
+    for (const stream of this.#streams.values()) stream.reconnect();
+  }
+
   /** A chunk is appended, maybe not durable yet. Without its data it is read from the log once it is. */
   chunkAppended(header: ChunkHeader, data: Buffer | null, relationMessages: ReadonlyMap<number, Buffer> | null): void {
     // Told late of what the log had when this began, and what is counted and read from there.

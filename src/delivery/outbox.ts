@@ -103,6 +103,11 @@ export class Outbox {
     return isOther;
   }
 
+  /** Sends what it sends from now on on connections of its own: where one may connect to has changed. */
+  renewSink(): void {
+    void this.#sink.replace(this.#context.createSink(this.#definition));
+  }
+
   /** Makes the next request, and sends it where nothing is to be stored before. False where none may go out now. */
   next(nowMs: number): boolean {
     const { builder } = this.#context;

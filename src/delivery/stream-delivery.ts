@@ -217,6 +217,14 @@ export class StreamDelivery implements ReaderTarget {
     if (this.#running) this.#context.wake(this);
   }
 
+  /** Connects anew for what it sends from now on, and tries a receiver that has failed at once. */
+  reconnect(): void {
+    this.#outbox.renewSink();
+    this.#scheduler.breaker.probeNow(this.#context.clock.now());
+    this.#noteProblem();
+    if (this.#running) this.#context.wake(this);
+  }
+
   /** One turn: reads, sends. True where it would go on at once. */
   turn(): boolean {
     if (!this.#running) return false;

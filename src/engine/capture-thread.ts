@@ -64,7 +64,9 @@ class DeliveryChunkSink implements ChunkSink {
 
 /** A database's part of the capture thread: reads the slot into the log until it is told to stop. */
 function open(data: CaptureThreadData, main: MessagePort): () => Promise<void> {
-  const logger = createLogger(data.logLevel, data.logFormat).child({ part: 'capture', database: data.database });
+  const { settings } = data;
+  const root = createLogger(settings.logLevel, data.logFormat);
+  const logger = root.child({ part: 'capture', database: data.database });
   const log = ChangeLog.open(join(data.folder, LOG_FILE));
   const sink = new DeliveryChunkSink(data.peer);
   const config = { ...parseUpstreamUrl(data.upstreamUrl), database: data.database };
@@ -75,7 +77,7 @@ function open(data: CaptureThreadData, main: MessagePort): () => Promise<void> {
     log,
     clock: systemClock,
     logger,
-    maxRowsPerSecond: data.backfillMaxRowsPerSecond,
+    maxRowsPerSecond: settings.backfillMaxRowsPerSecond,
   });
   const membership = new MembershipWatch(log, PUBLICATION);
   const gaps = new TableGaps({
@@ -93,7 +95,7 @@ function open(data: CaptureThreadData, main: MessagePort): () => Promise<void> {
         post<FromCaptureThread>(main, { kind: 'gap', report });
       },
     },
-    maxLogBytes: data.maxLogBytes,
+    maxLogBytes: settings.maxLogBytes,
     slotName: data.slotName,
     publicationName: PUBLICATION,
     log,
@@ -142,6 +144,12 @@ function open(data: CaptureThreadData, main: MessagePort): () => Promise<void> {
         break;
       case 'backfill':
         backfiller.start(message.backfill);
+        post<FromCaptureThread>(main, { kind: 'done', id: message.id });
+        break;
+      case 'settings':
+        root.setLevel(message.settings.logLevel);
+        backfiller.setRate(message.settings.backfillMaxRowsPerSecond);
+        capture.setBudget(message.settings.maxLogBytes);
         post<FromCaptureThread>(main, { kind: 'done', id: message.id });
         break;
       case 'cancel-backfill': {

@@ -230,6 +230,17 @@ export class CapturedDatabase implements Service {
     });
   }
 
+  /** In force when it resolves. It waits for no turn: what is being done may wait for transactions of the upstream's. */
+  async applySettings(): Promise<void> {
+    try {
+      await this.#plane.applySettings();
+    } catch (err) {
+      // What stops has no use for them, and what starts again asks for them itself.
+      this.#options.logger.debug({ err }, 'settings could not be told to the threads');
+    }
+    void this.refreshSecrets();
+  }
+
   /** One at a time waits for its turn: whatever else is being done looks secrets up itself. */
   async refreshSecrets(): Promise<void> {
     if (this.#stopping || this.#isRefreshing) return;

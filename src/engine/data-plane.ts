@@ -161,10 +161,17 @@ export class DataPlane {
     } else if (streams.length > 0) {
       const pipeline = await this.#start(streams);
       this.#pipeline = pipeline;
+      // They may have changed while it began.
+      await this.applySettings();
       // Backfills of streams that went while nothing ran.
       await pipeline.configure(streams, tables);
     }
     if (this.#pipeline !== null) await this.#startInitialScans();
+  }
+
+  /** What may change of the options is in force when it resolves. */
+  async applySettings(): Promise<void> {
+    await this.#pipeline?.applySettings(this.#options.pipeline.settings());
   }
 
   async #start(streams: readonly StreamMessage[]): Promise<Pipeline> {

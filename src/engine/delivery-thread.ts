@@ -1,7 +1,8 @@
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
-import { createLogger, type Logger } from '../base/logger.ts';
+import { createLogger, type Logger, type RootLogger } from '../base/logger.ts';
 import { systemRandom } from '../base/random.ts';
 import { Delivery } from '../delivery/delivery.ts';
 import { DELIVERY_FILE } from '../log/database-folder.ts';
@@ -22,6 +23,7 @@ import {
   type DeliveryToCapture,
   type FromDeliveryThread,
   type Refusal,
+  type ThreadSettings,
   type ToDeliveryThread,
 } from './thread-messages.ts';
 import { post, serveParts } from './thread.ts';
@@ -41,10 +43,12 @@ const transforms = new TransformPool(systemClock);
 class DatabaseDelivery {
   readonly #data: DeliveryThreadData;
   readonly #main: MessagePort;
+  readonly #rootLogger: RootLogger;
   readonly #logger: Logger;
   readonly #store: DeliveryStore;
   readonly #reader: LogReader;
-  readonly #guard: AddressGuard;
+  #guard: AddressGuard;
+  #egressAllow: readonly string[];
   readonly #values: UpstreamValues;
   readonly #stopping = new AbortController();
   #streams: readonly ResolvedStream[];
@@ -58,13 +62,16 @@ class DatabaseDelivery {
     this.#data = data;
     this.#main = main;
     const { database, folder } = data;
-    this.#logger = createLogger(data.logLevel, data.logFormat).child({ part: 'delivery', database });
+    const { logLevel, egressAllow } = data.settings;
+    this.#rootLogger = createLogger(logLevel, data.logFormat);
+    this.#logger = this.#rootLogger.child({ part: 'delivery', database });
     const parts = { clock: systemClock, random: systemRandom, logger: this.#logger };
     const upstream = new Upstream({ ...parseUpstreamUrl(data.upstreamUrl), database }, parts);
     this.#values = new UpstreamValues(upstream, systemClock, this.#logger);
     this.#reader = LogReader.open(join(folder, LOG_FILE));
     this.#store = DeliveryStore.open(join(folder, DELIVERY_FILE));
-    this.#guard = new AddressGuard(parseEgressAllow(data.egressAllow));
+    this.#guard = new AddressGuard(parseEgressAllow(egressAllow));
+    this.#egressAllow = egressAllow;
     this.#streams = data.streams.map(readStreamMessage);
     this.#delivery = this.#createDelivery();
   }
@@ -136,6 +143,10 @@ class DatabaseDelivery {
       case 'replay':
         this.#replay(message);
         break;
+      case 'settings':
+        this.#apply(message.settings);
+        post<FromDeliveryThread>(this.#main, { kind: 'configured', id: message.id });
+        break;
       case 'retained':
         post<FromDeliveryThread>(this.#main, { kind: 'retained', id: message.id, from: this.#delivery.retainedFrom() });
         break;
@@ -143,6 +154,15 @@ class DatabaseDelivery {
         this.#stopping.abort();
         break;
     }
+  }
+
+  #apply({ logLevel, egressAllow }: ThreadSettings): void {
+    this.#rootLogger.setLevel(logLevel);
+    if (isDeepStrictEqual(egressAllow, this.#egressAllow)) return;
+    this.#egressAllow = egressAllow;
+    this.#guard = new AddressGuard(parseEgressAllow(egressAllow));
+    // Connections that are open lead to where the old list let them.
+    this.#delivery.reconnect();
   }
 
   #replay({ id, streamId, range }: Extract<ToDeliveryThread, { kind: 'replay' }>): void {

@@ -14,10 +14,11 @@ import type { Sink, SinkBatch } from '../sinks/sink.ts';
 import { AddressGuard, parseEgressAllow } from '../sinks/address-guard.ts';
 import { resolveStreams, type ResolvingCatalog } from './resolve-stream.ts';
 import { readStreamMessage } from './stream-message.ts';
+import type { ThreadSettings } from './thread-messages.ts';
 
 export interface EndpointTestOptions {
   readonly catalog: ResolvingCatalog & Pick<Catalog, 'stream'>;
-  readonly egressAllow: readonly string[];
+  readonly settings: () => Pick<ThreadSettings, 'egressAllow'>;
   readonly userAgent: string;
   readonly clock: Clock;
   readonly random: Random;
@@ -82,10 +83,10 @@ export class EndpointTest {
   }
 
   async #sinkOf(target: TestTarget): Promise<{ readonly stream: ResolvedStream; readonly sink: Sink }> {
-    const { clock, random, egressAllow, userAgent } = this.#options;
+    const { clock, random, settings, userAgent } = this.#options;
     const [message] = resolveStreams([this.#definition(target)], this.#seenBy(target), clock.now());
     const stream = readStreamMessage(message!);
-    const guard = new AddressGuard(parseEgressAllow(egressAllow));
+    const guard = new AddressGuard(parseEgressAllow(settings().egressAllow));
     // Its HTTP client is some 10 MB, for what is seldom asked.
     const { createSink } = await import('../sinks/create-sink.ts');
     return { stream, sink: createSink(stream, { userAgent, guard, clock, random }) };

@@ -98,6 +98,11 @@ export class Engine implements StreamControl, CatalogControl, Service {
     }
   }
 
+  /** What the pipeline's settings are now is in force when it resolves; secrets are looked up again besides. */
+  async applySettings(): Promise<void> {
+    await Promise.all([...this.#databases.values()].map((database) => database.applySettings()));
+  }
+
   async checkTransform(transform: StreamTransform, sample: TransformSample): Promise<TransformFault | null> {
     // Nobody waits for what another has tried.
     const name = `check ${this.#checks++}`;

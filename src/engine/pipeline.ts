@@ -1,5 +1,4 @@
 import { MessageChannel } from 'node:worker_threads';
-import type { LogLevel } from '../base/logger.ts';
 import { openDatabaseFolder } from '../log/database-folder.ts';
 import type { Backfill } from '../model/backfill.ts';
 import type { Gap } from '../model/gap.ts';
@@ -16,28 +15,25 @@ import type {
   FromDeliveryThread,
   GapReport,
   PlacedGap,
+  ThreadSettings,
   ToCaptureThread,
   ToDeliveryThread,
 } from './thread-messages.ts';
 import { SharedThread, type Part } from './shared-thread.ts';
 
-/** What the pipelines of all databases share. */
 /** As OIDs; of those of `insertsOnly` all streams take inserts only. */
 export interface PublishedTables {
   readonly published: readonly number[];
   readonly insertsOnly: readonly number[];
 }
 
+/** What the pipelines of all databases share. */
 export interface PipelineOptions {
   readonly dataDir: string;
   readonly upstreamUrl: string;
-  /** Of each database's log. Default 0: unlimited. */
-  readonly maxLogBytes?: number;
-  /** Of each database's backfills. Default 0: unlimited. */
-  readonly backfillMaxRowsPerSecond?: number;
-  readonly egressAllow: readonly string[];
   readonly userAgent: string;
-  readonly logLevel: LogLevel;
+  /** As they are now. */
+  readonly settings: () => ThreadSettings;
   readonly logFormat: 'json' | 'pretty';
 }
 
@@ -92,19 +88,16 @@ export class Pipeline {
   ): Promise<Pipeline> {
     const channel = new MessageChannel();
     const folder = openDatabaseFolder(options.dataDir, slotName);
-    const shared = { folder, database, logLevel: options.logLevel, logFormat: options.logFormat };
+    const shared = { folder, database, settings: options.settings(), logFormat: options.logFormat };
     const captureData: CaptureThreadData = {
       ...shared,
       upstreamUrl: options.upstreamUrl,
       slotName,
-      maxLogBytes: options.maxLogBytes ?? 0,
-      backfillMaxRowsPerSecond: options.backfillMaxRowsPerSecond ?? 0,
       peer: channel.port1,
     };
     const deliveryData: DeliveryThreadData = {
       ...shared,
       upstreamUrl: options.upstreamUrl,
-      egressAllow: options.egressAllow,
       userAgent: options.userAgent,
       streams,
       peer: channel.port2,
@@ -138,6 +131,14 @@ export class Pipeline {
   async configure(streams: readonly StreamMessage[], tables: PublishedTables): Promise<void> {
     await this.#capture.ask({ kind: 'streams', ids: streams.map(({ definition }) => definition.id), ...tables });
     await this.#delivery.ask({ kind: 'configure', streams });
+  }
+
+  /** Resolves once they are in force. */
+  async applySettings(settings: ThreadSettings): Promise<void> {
+    await Promise.all([
+      this.#capture.ask({ kind: 'settings', settings }),
+      this.#delivery.ask({ kind: 'settings', settings }),
+    ]);
   }
 
   async captureStatus(): Promise<CaptureStatus> {

@@ -13,19 +13,29 @@ import type { StreamMessage } from './stream-message.ts';
   What the threads say to one another. Capture and delivery talk over a port of their own, so that the main thread is
   not on the way of the rows.
 
-    main     -> capture    status, behind-gap, table-gap, gap-settled, streams, backfill, cancel-backfill, stop
+    main     -> capture    status, behind-gap, table-gap, gap-settled, streams, backfill, cancel-backfill, settings, stop
     capture  -> main       gap (streaming on would hide that changes are lost), gap-placed, streaming
-    main     -> delivery   configure, status, control (what operators see and do), replay, retained, stop
+    main     -> delivery   configure, status, control (what operators see and do), replay, retained, settings, stop
     delivery -> main       refused, besides answers
     capture  -> delivery   chunk (before its fsync), durable (after)
     delivery -> capture    consumed (bytes handed over and let go of), trim
 */
 
+/** Options that may change while threads run. */
+export interface ThreadSettings {
+  readonly logLevel: LogLevel;
+  /** Of each database's log. 0: unlimited. */
+  readonly maxLogBytes: number;
+  /** Of each database's backfills. 0: unlimited. */
+  readonly backfillMaxRowsPerSecond: number;
+  readonly egressAllow: readonly string[];
+}
+
 interface ThreadData {
   /** Of the database's files. */
   readonly folder: string;
   readonly database: string;
-  readonly logLevel: LogLevel;
+  readonly settings: ThreadSettings;
   readonly logFormat: 'json' | 'pretty';
   /** The two data-plane threads' own channel. */
   readonly peer: MessagePort;
@@ -34,15 +44,10 @@ interface ThreadData {
 export interface CaptureThreadData extends ThreadData {
   readonly upstreamUrl: string;
   readonly slotName: string;
-  /** 0: unlimited. */
-  readonly maxLogBytes: number;
-  /** Of backfills; 0: unlimited. */
-  readonly backfillMaxRowsPerSecond: number;
 }
 
 export interface DeliveryThreadData extends ThreadData {
   readonly upstreamUrl: string;
-  readonly egressAllow: readonly string[];
   readonly userAgent: string;
   readonly streams: readonly StreamMessage[];
 }
@@ -65,6 +70,7 @@ export type ToCaptureThread =
     }
   | { readonly kind: 'backfill'; readonly backfill: Backfill; readonly id: number }
   | { readonly kind: 'cancel-backfill'; readonly streamId: string; readonly id: number }
+  | { readonly kind: 'settings'; readonly settings: ThreadSettings; readonly id: number }
   | { readonly kind: 'stop' };
 
 /** What capture has found that it cannot go on from. */
@@ -104,6 +110,7 @@ export type ToDeliveryThread =
   | { readonly kind: 'status'; readonly id: number }
   | { readonly kind: 'replay'; readonly streamId: string; readonly range: ReplayRange; readonly id: number }
   | { readonly kind: 'retained'; readonly id: number }
+  | { readonly kind: 'settings'; readonly settings: ThreadSettings; readonly id: number }
   | { readonly kind: 'stop' };
 
 /** Of an error of 55000. */

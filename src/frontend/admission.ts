@@ -14,11 +14,15 @@ export const REFUSALS = [
 ] as const;
 export type RefusalReason = (typeof REFUSALS)[number];
 
-export interface AdmissionOptions {
+/** What may change while it runs. */
+export interface AdmissionLimits {
   /** Clients at the same time, from their startup packets on. */
   readonly maxClients: number;
   /** Null: no limit. */
   readonly connectionRate: RateLimits | null;
+}
+
+export interface AdmissionOptions extends AdmissionLimits {
   readonly tls: ClientTls | null;
   readonly clock: Clock;
 }
@@ -29,13 +33,25 @@ const LEAST_PENDING = 100;
 /** Decides who is let in, and counts who is not. */
 export class Admission {
   readonly #options: AdmissionOptions;
-  readonly #rate: AddressRate | null;
+  #maxClients: number;
+  #rate: AddressRate | null = null;
+  #rateLimits: RateLimits | null = null;
   readonly #clients = new Set<object>();
   readonly #refused = new Map<RefusalReason, number>();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
-    this.#rate = options.connectionRate && new AddressRate(options.connectionRate);
+    this.#maxClients = options.maxClients;
+    this.configure(options);
+  }
+
+  /** For who comes from now on. What addresses have used up is forgotten where their limit is another one. */
+  configure({ maxClients, connectionRate }: AdmissionLimits): void {
+    this.#maxClients = maxClients;
+    const { perSecond, burst } = this.#rateLimits ?? {};
+    if (perSecond === connectionRate?.perSecond && burst === connectionRate?.burst) return;
+    this.#rateLimits = connectionRate;
+    this.#rate = connectionRate && new AddressRate(connectionRate);
   }
 
   get refused(): ReadonlyMap<RefusalReason, number> {
@@ -51,8 +67,8 @@ export class Admission {
    * is room for as many again that have not said it, so that a cancel request gets through when all places are taken.
    */
   connection(socket: Socket, isLocal: boolean, open: number): PgError | null {
-    const { maxClients, clock } = this.#options;
-    if (open - this.#clients.size >= Math.max(LEAST_PENDING, maxClients)) return this.#tooManyClients();
+    const { clock } = this.#options;
+    if (open - this.#clients.size >= Math.max(LEAST_PENDING, this.#maxClients)) return this.#tooManyClients();
     if (isLocal || !this.#rate || this.#rate.admits(socket.remoteAddress ?? '', clock.monotonicMs())) return null;
     this.count('connection_rate');
     return new PgError('too_many_connections', 'too many connections from this address in a short time', {
@@ -64,7 +80,7 @@ export class Admission {
   /** Takes in a client that has sent its startup packet. Throws the FATAL error for one that must stay outside. */
   client(session: object, socket: Socket, isLocal: boolean, parameters: ReadonlyMap<string, string>): void {
     if (!isLocal) this.#checkChannel(socket, parameters);
-    if (this.#clients.size >= this.#options.maxClients) throw this.#tooManyClients();
+    if (this.#clients.size >= this.#maxClients) throw this.#tooManyClients();
     this.#clients.add(session);
   }
 
@@ -94,7 +110,7 @@ export class Admission {
     this.count('max_clients');
     return new PgError('too_many_connections', 'sorry, too many clients already', {
       severity: 'FATAL',
-      detail: `walhook lets ${this.#options.maxClients} clients in at the same time (--max-clients).`,
+      detail: `walhook lets ${this.#maxClients} clients in at the same time (--max-clients).`,
     });
   }
 }

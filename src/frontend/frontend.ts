@@ -76,7 +76,8 @@ export interface FrontendStats {
 /** The SQL port: clients connect to it as to their Postgres. */
 export class Frontend implements Service {
   readonly #options: FrontendOptions;
-  readonly #limits: FrontendLimits;
+  /** Sessions have this object itself. */
+  readonly #limits: { -readonly [Key in keyof FrontendLimits]: FrontendLimits[Key] };
   readonly #sessions = new Set<Session>();
   readonly #keys = new Map<string, Session>();
   readonly #keyOf = new Map<Session, string>();
@@ -98,6 +99,9 @@ export class Frontend implements Service {
   readonly #encrypted = new Set<Session>();
   readonly #admission: Admission;
   #onSessionEnd: (() => void) | null = null;
+  #signal: AbortSignal | null = null;
+  /** Ends the look-out for idle sessions. */
+  #endIdle: AbortController | null = null;
 
   constructor(options: FrontendOptions) {
     this.#options = options;
@@ -111,6 +115,14 @@ export class Frontend implements Service {
   /** Where it listens, once it does, in the order of `listen`; rejects where it cannot. */
   get addresses(): Promise<readonly Address[]> {
     return this.#listening.promise;
+  }
+
+  /** Other limits, for connections from now on; of those that are there, for what has not begun yet. */
+  configure(limits: Partial<FrontendLimits>): void {
+    const { clientIdleTimeoutMs } = this.#limits;
+    Object.assign(this.#limits, limits);
+    this.#admission.configure(this.#limits);
+    if (this.#limits.clientIdleTimeoutMs !== clientIdleTimeoutMs) this.#watchIdle();
   }
 
   stats(): FrontendStats {
@@ -136,7 +148,7 @@ export class Frontend implements Service {
    * they are idle or the drain timeout is over. Rejects where it cannot listen.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { listen, logger, clock, tls = null } = this.#options;
+    const { listen, logger, tls = null } = this.#options;
     const remote = this.#context(false);
     const local = this.#context(true);
     const listeners = await listenAll(
@@ -149,12 +161,22 @@ export class Frontend implements Service {
     });
     this.#listening.resolve(listeners.addresses);
     logger.info({ addresses: listeners.addresses.map(describeAddress) }, 'listening for SQL');
-    const { clientIdleTimeoutMs } = this.#limits;
-    if (clientIdleTimeoutMs > 0) void endIdleSessions(this.#sessions, clientIdleTimeoutMs, clock, signal);
+    this.#signal = signal;
+    this.#watchIdle();
     void tls?.watch(signal);
     await untilAborted(signal);
     listeners.close();
     await this.#drain();
+  }
+
+  /** Anew: how long sessions have been idle is counted from now. */
+  #watchIdle(): void {
+    this.#endIdle?.abort();
+    this.#endIdle = new AbortController();
+    const { clientIdleTimeoutMs } = this.#limits;
+    if (this.#signal === null || clientIdleTimeoutMs === 0) return;
+    const until = AbortSignal.any([this.#signal, this.#endIdle.signal]);
+    void endIdleSessions(this.#sessions, clientIdleTimeoutMs, this.#options.clock, until);
   }
 
   #accept(socket: Socket, isLocal: boolean, context: SessionContext): void {

@@ -27,6 +27,7 @@ export async function endIdleSessions(
   const seen = new WeakMap<IdleSession, { activity: number; sinceMs: number }>();
   while (!signal.aborted) {
     await clock.sleep(Math.max(1, timeoutMs / SHARE_OF_TIMEOUT), signal).catch(() => undefined);
+    if (signal.aborted) return;
     const nowMs = clock.monotonicMs();
     for (const session of sessions) {
       const before = seen.get(session);

@@ -61,6 +61,8 @@ const SETTINGS: Table<ServerInfo['settings'][number]> = [
   ['value', 'text', ({ value }) => value],
   ['source', 'text', ({ source }) => source],
   ['description', 'text', ({ text }) => text],
+  ['reloadable', 'bool', ({ isReloadable }) => isReloadable],
+  ['pending_restart', 'bool', ({ isPendingRestart }) => isPendingRestart],
 ];
 
 const VERSION: Table<ServerInfo> = [['version', 'text', ({ version }) => `walhook ${version}`]];

@@ -5,9 +5,13 @@ export interface Setting {
   readonly value: string;
   readonly source: 'flag' | 'environment' | 'file' | 'default';
   readonly text: string;
+  /** Whether SIGHUP brings another value into force. */
+  readonly isReloadable: boolean;
+  /** Another value has been read, which a restart brings into force. */
+  readonly isPendingRestart: boolean;
 }
 
-/** What statements may ask of the process they run in. */
+/** What statements may ask of the process they run in, whenever they do: it may change. */
 export interface ServerInfo {
   readonly version: string;
   /** Streams send to endpoints alone, and only administrators define those. */

@@ -42,9 +42,13 @@ export function startEngine(
     pipeline: {
       dataDir,
       upstreamUrl,
-      egressAllow: ['127.0.0.0/8'],
       userAgent: 'walhook/test',
-      logLevel: 'silent',
+      settings: () => ({
+        egressAllow: ['127.0.0.0/8'],
+        logLevel: 'silent',
+        maxLogBytes: 0,
+        backfillMaxRowsPerSecond: 0,
+      }),
       logFormat: 'json',
     },
     clock,

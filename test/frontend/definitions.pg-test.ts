@@ -542,7 +542,9 @@ test('where endpoints are required, a URL in a statement is refused, and adminis
 
 test('SHOW CDC SETTINGS and VERSION', async () => {
   const client = await session();
-  assert.deepEqual(await client.run('SHOW CDC SETTINGS'), [['listen', '127.0.0.1:0', 'flag', 'Where it listens.']]);
+  assert.deepEqual(await client.run('SHOW CDC SETTINGS'), [
+    ['listen', '127.0.0.1:0', 'flag', 'Where it listens.', 'f', 'f'],
+  ]);
   assert.deepEqual(await client.run('SHOW CDC VERSION'), [['walhook 1.2.3']]);
   client.close();
 });

@@ -17,7 +17,16 @@ export const TEST_INFO: ServerInfo = {
   version: '1.2.3',
   requireEndpoint: false,
   validate: false,
-  settings: [{ name: 'listen', value: '127.0.0.1:0', source: 'flag', text: 'Where it listens.' }],
+  settings: [
+    {
+      name: 'listen',
+      value: '127.0.0.1:0',
+      source: 'flag',
+      text: 'Where it listens.',
+      isReloadable: false,
+      isPendingRestart: false,
+    },
+  ],
 };
 
 export interface TcpAddress {

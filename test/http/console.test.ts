@@ -40,26 +40,29 @@ class FakeGateway implements SqlGateway {
   }
 }
 
-async function start(options: Partial<ConsoleOptions> = {}): Promise<{ client: ConsoleClient; sql: FakeGateway }> {
+async function start(
+  options: Partial<ConsoleOptions> = {},
+): Promise<{ client: ConsoleClient; sql: FakeGateway; console: Console }> {
   const sql = new FakeGateway();
+  const console = new Console({
+    version: '1.2.3',
+    folder: join(temporaryFolder(), 'none'),
+    openTo: 'viewer',
+    token: null,
+    sql,
+    reports: async () => [],
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+    ...options,
+  });
   const server = new AdminServer({
     host: '127.0.0.1',
     port: 0,
     metrics: new Metrics(() => undefined),
     health: async () => [],
     readiness: async () => [],
-    console: new Console({
-      version: '1.2.3',
-      folder: join(temporaryFolder(), 'none'),
-      openTo: 'viewer',
-      token: null,
-      sql,
-      reports: async () => [],
-      clock: systemClock,
-      random: systemRandom,
-      logger: silentLogger,
-      ...options,
-    }),
+    console,
   });
   const port = await server.listen();
   const stop = new AbortController();
@@ -68,7 +71,7 @@ async function start(options: Partial<ConsoleOptions> = {}): Promise<{ client: C
     stop.abort();
     await finished;
   });
-  return { client: new ConsoleClient(`http://127.0.0.1:${port}`), sql };
+  return { client: new ConsoleClient(`http://127.0.0.1:${port}`), sql, console };
 }
 
 test('each answer of the console has a content security policy that lets in nothing from elsewhere', async () => {
@@ -186,6 +189,22 @@ test('signing in makes another session; the one before is over', async () => {
   assert.notEqual(client.cookie, before.cookie);
   assert.equal((await client.sql('SHOW CDC STREAMS', before)).status, 401);
   assert.equal((await client.sql('SHOW CDC STREAMS')).status, 200);
+});
+
+test('another token ends what came in with the one before, and nothing else', async () => {
+  const { client, console } = await start({ openTo: 'nobody', token: TOKEN });
+  const byPassword = new ConsoleClient(client.origin);
+  await client.comeIn({ token: TOKEN });
+  await byPassword.comeIn({ user: 'olga', password: 'right', database: 'd' });
+  console.setToken(TOKEN);
+  assert.equal((await client.sql('SHOW CDC STREAMS')).status, 200);
+  console.setToken('a second token of them');
+  assert.equal((await client.sql('SHOW CDC STREAMS')).status, 401);
+  assert.equal((await byPassword.sql('SHOW CDC STREAMS')).status, 200);
+  assert.equal((await client.comeIn({ token: TOKEN })).status, 401);
+  assert.equal((await client.comeIn({ token: 'a second token of them' })).status, 200);
+  console.setToken(null);
+  assert.equal((await client.comeIn({ token: 'a second token of them' })).status, 401);
 });
 
 test('what signs in is text, and the token is the whole token', async () => {

@@ -54,13 +54,22 @@ export class Console {
   /** Null: nobody comes in without signing in. */
   readonly #anybody: SharedAccount | null;
   readonly #stopping = new AbortController();
+  #token: string | null;
 
   constructor(options: ConsoleOptions) {
     this.#options = options;
+    this.#token = options.token;
     this.#anybody = options.openTo === 'nobody' ? null : new SharedAccount(options.sql.own(options.openTo));
     this.#sessions = new Sessions(options.random);
     this.#samples = new StreamSamples(options.reports, options.clock);
     this.#live = new LiveUpdates(this.#samples, options.clock);
+  }
+
+  /** Another token, or none. Whoever has come in with the one before is out. */
+  setToken(token: string | null): void {
+    if (token === this.#token) return;
+    this.#token = token;
+    this.#sessions.endAll('token');
   }
 
   /** Adds its routes to the server. */
@@ -137,7 +146,8 @@ export class Console {
   }
 
   async #signIn(asked: Exclude<SignIn, { kind: 'anybody' }>): Promise<SqlAccount | SqlError> {
-    const { sql, token } = this.#options;
+    const { sql } = this.#options;
+    const token = this.#token;
     if (asked.kind === 'token') {
       if (token !== null && sameSecret(asked.token, token)) return sql.own('client');
       return new SqlError({ severity: 'FATAL', code: '28000', message: 'the token is wrong' });
@@ -207,11 +217,11 @@ export class Console {
   }
 
   #describe(request: FastifyRequest, session: ConsoleSession | null): object {
-    const { version, token, sql } = this.#options;
+    const { version, sql } = this.#options;
     return {
       version,
       isOpen: this.#anybody !== null && !isForwarded(request),
-      hasToken: token !== null,
+      hasToken: this.#token !== null,
       hasPasswords: sql.signInProblem === null,
       session: session && {
         user: session.account.user,

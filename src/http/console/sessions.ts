@@ -79,8 +79,9 @@ export class Sessions {
     session.updates.close();
   }
 
-  endAll(): void {
-    for (const session of this.#byId.values()) this.end(session);
+  /** Of one kind, or of all. */
+  endAll(kind: SignInKind | null = null): void {
+    for (const session of this.#byId.values()) if (kind === null || session.kind === kind) this.end(session);
   }
 
   #endOld(nowMs: number): void {
