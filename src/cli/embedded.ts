@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import pg from 'pg';
 import { systemClock } from '../base/clock.ts';
+import { loadTracing } from '../base/tracing.ts';
 import { DataDirectory } from '../catalog/data-directory.ts';
 import { ConfigError, loadOptions } from '../config/load.ts';
 import { environmentName, SERVE_OPTIONS } from '../config/options.ts';
@@ -80,6 +81,7 @@ export class Walhook implements AsyncDisposable {
   static async start(options: WalhookOptions): Promise<Walhook> {
     const { values, settings } = loadOptions(SERVE_OPTIONS, [], environmentOf(options), [], serveProblems);
     const { user, password, database } = parseUpstreamUrl(values.upstream);
+    const tracing = await loadTracing();
     const directory = DataDirectory.open(values.dataDir);
     const socket = OwnSocket.in(values.dataDir, 'embedded');
     const close = (): void => {
@@ -93,6 +95,7 @@ export class Walhook implements AsyncDisposable {
         { ...values, listen: [...values.listen, { path: socket.path }] },
         directory,
         settings.map(unreloadable),
+        tracing,
       );
     } catch (error) {
       close();

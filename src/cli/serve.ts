@@ -1,3 +1,4 @@
+import { loadTracing } from '../base/tracing.ts';
 import { DataDirectory } from '../catalog/data-directory.ts';
 import { ConfigError, loadOptions, type Loaded } from '../config/load.ts';
 import { SERVE_OPTIONS } from '../config/options.ts';
@@ -21,7 +22,7 @@ export async function serveCommand(args: readonly string[]): Promise<number> {
   const signal = stopSignal();
   const directory = DataDirectory.open(values.dataDir);
   try {
-    const walhook = new Walhook(values, directory, settings);
+    const walhook = new Walhook(values, directory, settings, await loadTracing());
     onHangup(() => void walhook.reload(load));
     await walhook.run(signal);
   } finally {

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../base/clock.ts';
 import { createLogger, type RootLogger } from '../base/logger.ts';
 import { systemRandom } from '../base/random.ts';
+import { NO_TRACING, type Tracer } from '../base/tracing.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { DataDirectory } from '../catalog/data-directory.ts';
 import { ConfigError, type LoadedSetting } from '../config/load.ts';
@@ -48,19 +49,22 @@ export class Walhook {
   readonly #engine: Engine;
   readonly #frontend: Frontend;
   readonly #clientTls: ClientTls | null;
+  readonly #tracer: Tracer | null;
   readonly #admin: AdminServer;
   readonly #console: Console | null;
   readonly #consoleSocket: OwnSocket | null;
   readonly #httpPort = Promise.withResolvers<number>();
   readonly #ports = Promise.withResolvers<Ports>();
 
-  /** `directory` is locked already and stays the caller's to close. `settings`: what SHOW CDC SETTINGS has. */
-  constructor(config: ServeConfig, directory: DataDirectory, settings: readonly LoadedSetting[]) {
+  /** `directory` is locked already and stays the caller's to close. `settings`: what SHOW CDC SETTINGS has. `tracing`: of this thread. */
+  constructor(config: ServeConfig, directory: DataDirectory, settings: readonly LoadedSetting[], tracing = NO_TRACING) {
     const logFormat = resolveFormat(config.logFormat);
     this.#httpPort.promise.catch(() => undefined);
     this.#ports.promise.catch(() => undefined);
     this.#config = config;
     this.logger = createLogger(config.logLevel, logFormat);
+    this.#tracer = tracing.tracer;
+    if (tracing.problem !== null) this.logger.warn({ problem: tracing.problem }, 'there are no traces');
     const parts = { clock: systemClock, random: systemRandom };
     const upstreamConfig = parseUpstreamUrl(config.upstream);
     const upstreamLogger = this.logger.child({ part: 'upstream' });
@@ -96,6 +100,7 @@ export class Walhook {
       upstream: new SessionUpstream(upstream, systemClock),
       control: this.#engine,
       info: this.#info,
+      tracer: this.#tracer,
       clock: systemClock,
       logger: frontendLogger,
     });
@@ -129,6 +134,7 @@ export class Walhook {
       ),
     );
     this.#catalog.close();
+    await this.#tracer?.flush();
     this.#consoleSocket?.close();
     const rejected = results.find((result) => result.status === 'rejected');
     if (rejected) throw rejected.reason;

@@ -7,6 +7,7 @@ import type { Cancel, Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import { untilAborted, type Service } from '../base/service.ts';
+import type { Tracer } from '../base/tracing.ts';
 import type { ChunkHeader } from '../log/chunk.ts';
 import type { DeadLetter } from '../log/dead-letters.ts';
 import type { DeliveryStore } from '../log/delivery-store.ts';
@@ -47,9 +48,11 @@ export interface DeliveryParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** Of each stream's window. */
+  /** Absent or null: nobody collects traces. */
+  readonly tracer?: Tracer | null;
   /** What is held in memory; by default one of its own. */
   readonly budget?: MemoryBudget;
+  /** Of each stream's window. */
   readonly limits?: WindowLimits;
 }
 
@@ -86,6 +89,7 @@ export class Delivery implements Service {
       ...parts,
       transformer: parts.transformer ?? null,
       values: parts.values ?? null,
+      tracer: parts.tracer ?? null,
       feed: this.#feed,
       builder: new RequestBuilder(),
       budget: parts.budget ?? new MemoryBudget(),

@@ -1,5 +1,6 @@
 import { must } from '../base/assert.ts';
 import type { Clock } from '../base/clock.ts';
+import type { Tracer } from '../base/tracing.ts';
 import type { BatchChange } from '../log/delivery-store.ts';
 import { requestKey, type ResolvedStream } from '../model/resolved-stream.ts';
 import type { HeaderPair, Outcome, Sink, SinkBatch } from '../sinks/sink.ts';
@@ -11,6 +12,7 @@ import { type RequestBuilder, type RequestShape, unlimited } from './request-bui
 import type { Scheduler } from './scheduler.ts';
 import { SinkSlot } from './sink-slot.ts';
 import { requestShape, storedRetry } from './stream-settings.ts';
+import { attemptSpan, endAttempt } from './traced-attempt.ts';
 import { maxTransformedBytes, type Transformer } from './transformer.ts';
 import type { ValueFetcher } from './unchanged-values.ts';
 
@@ -26,6 +28,8 @@ export interface OutboxContext {
   readonly transformer: Transformer | null;
   /** Null: unchanged values stay unchanged. */
   readonly values: ValueFetcher | null;
+  /** Null: nobody collects traces. */
+  readonly tracer: Tracer | null;
 }
 
 /** A batch on its way: what was sent, and the ids of its events, 16 bytes each. */
@@ -161,10 +165,13 @@ export class Outbox {
     await this.#sink.close();
   }
 
-  #send(dispatch: Dispatch): void {
-    const { clock } = this.#context;
+  #send(made: Dispatch): void {
+    const { clock, tracer } = this.#context;
     const startedMs = clock.monotonicMs();
+    const span = attemptSpan(tracer, this.#definition, made.request);
+    const dispatch = span === null ? made : { ...made, request: { ...made.request, traceparent: span.traceparent } };
     void this.#attempt(dispatch).then((outcome) => {
+      if (span !== null) endAttempt(span, outcome);
       if (!this.#abort.signal.aborted) this.#events.settled(dispatch, outcome, clock.monotonicMs() - startedMs);
     });
   }

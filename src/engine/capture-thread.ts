@@ -4,6 +4,7 @@ import { systemClock } from '../base/clock.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
 import { systemRandom } from '../base/random.ts';
 import { supervise } from '../base/service.ts';
+import { loadTracing } from '../base/tracing.ts';
 import { Backfiller } from '../capture/backfiller.ts';
 import { Capture } from '../capture/capture.ts';
 import { CaptureFault, type FaultReason } from '../capture/fault.ts';
@@ -29,6 +30,8 @@ import {
 import { post, serveParts } from './thread.ts';
 
 const RECONNECT_BACKOFF = { initialMs: 100, maxMs: 15_000 };
+
+const { tracer } = await loadTracing();
 
 /** Hands chunks to delivery, with their bytes as long as it keeps up. */
 class DeliveryChunkSink implements ChunkSink {
@@ -78,6 +81,7 @@ function open(data: CaptureThreadData, main: MessagePort): () => Promise<void> {
     clock: systemClock,
     logger,
     maxRowsPerSecond: settings.backfillMaxRowsPerSecond,
+    tracer,
   });
   const membership = new MembershipWatch(log, PUBLICATION);
   const gaps = new TableGaps({
@@ -244,4 +248,4 @@ class Runner {
   }
 }
 
-serveParts(open);
+serveParts(open, async () => tracer?.flush());

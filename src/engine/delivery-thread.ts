@@ -4,6 +4,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { createLogger, type Logger, type RootLogger } from '../base/logger.ts';
 import { systemRandom } from '../base/random.ts';
+import { loadTracing } from '../base/tracing.ts';
 import { Delivery } from '../delivery/delivery.ts';
 import { DELIVERY_FILE } from '../log/database-folder.ts';
 import { DeliveryStore } from '../log/delivery-store.ts';
@@ -38,6 +39,8 @@ const TELL_REFUSED_EVERY_MS = 1_000;
 
 /** Of all databases: what a client has written is not to have more threads for their number. */
 const transforms = new TransformPool(systemClock);
+
+const { tracer } = await loadTracing();
 
 /** A database's part of the delivery thread: sends what the log has to the streams' endpoints until it is told to stop. */
 class DatabaseDelivery {
@@ -110,6 +113,7 @@ class DatabaseDelivery {
       clock: systemClock,
       random: systemRandom,
       logger: this.#logger,
+      tracer,
     });
     delivery.configure(this.#streams);
     return delivery;
@@ -241,5 +245,8 @@ serveParts<DeliveryThreadData>(
     const delivery = new DatabaseDelivery(data, main);
     return () => delivery.run();
   },
-  () => transforms.close(),
+  async () => {
+    await transforms.close();
+    await tracer?.flush();
+  },
 );

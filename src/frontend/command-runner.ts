@@ -1,7 +1,8 @@
 import type { CatalogControl } from '../model/catalog-control.ts';
 import type { ServerInfo } from '../model/server-info.ts';
 import type { StreamControl } from '../model/stream-control.ts';
-import { PgError, type PgNotice } from '../postgres/sqlstate.ts';
+import type { Span } from '../base/tracing.ts';
+import { PgError, SQLSTATE, type PgNotice } from '../postgres/sqlstate.ts';
 import { STATUS } from '../wire/message-type.ts';
 import { executeCommand } from './execute-command.ts';
 import type { OwnNames } from './own-names.ts';
@@ -18,7 +19,7 @@ export class CommandRunner {
   readonly #names: OwnNames;
   readonly #staged: StagedTransaction;
   readonly #info: ServerInfo;
-  readonly #counted: () => void;
+  readonly #begun: (command: OwnCommand) => Span | null;
   #running: AbortController | null = null;
 
   constructor(
@@ -27,20 +28,37 @@ export class CommandRunner {
     names: OwnNames,
     staged: StagedTransaction,
     info: ServerInfo,
-    counted: () => void,
+    begun: (command: OwnCommand) => Span | null,
   ) {
     this.#info = info;
     this.#relay = relay;
     this.#names = names;
     this.#staged = staged;
     this.#control = control;
-    this.#counted = counted;
+    this.#begun = begun;
   }
 
   /** `isInTransaction`: others of the client's statements belong to the same transaction. */
   async run(command: OwnCommand, questioner: Questioner, isInTransaction: boolean): Promise<Result> {
     if (command.kind === 'deallocate') return this.#deallocate(command.name);
-    this.#counted();
+    const span = this.#begun(command);
+    if (span === null) return this.#execute(command, questioner, isInTransaction);
+    try {
+      const result = await this.#execute(command, questioner, isInTransaction);
+      span.end({}, null);
+      return result;
+    } catch (error) {
+      const code = error instanceof PgError ? error.code : SQLSTATE.internal_error;
+      span.end({ 'db.response.status_code': code, 'error.type': code }, code);
+      throw error;
+    }
+  }
+
+  async #execute(
+    command: Exclude<OwnCommand, { kind: 'deallocate' }>,
+    questioner: Questioner,
+    isInTransaction: boolean,
+  ): Promise<Result> {
     const isIn = isInTransaction || this.#relay.status === STATUS.inBlock;
     return this.#cancellable((signal) => {
       const session = { control: this.#control, info: this.#info, staged: this.#staged, questioner };

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import { untilAborted, type Service } from '../base/service.ts';
+import type { Tracer } from '../base/tracing.ts';
 import type { CatalogControl } from '../model/catalog-control.ts';
 import type { ServerInfo } from '../model/server-info.ts';
 import type { StreamControl } from '../model/stream-control.ts';
@@ -52,6 +53,8 @@ export interface FrontendOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly limits?: Partial<FrontendLimits>;
+  /** Absent or null: nobody collects traces. */
+  readonly tracer?: Tracer | null;
 }
 
 /** Counts since the start, and what is open now. */
@@ -206,7 +209,7 @@ export class Frontend implements Service {
 
   /** `isLocal`: for clients of a unix socket, where TLS would protect nothing. */
   #context(isLocal: boolean): SessionContext {
-    const { upstream, clock, logger, control, info, tls = null } = this.#options;
+    const { upstream, clock, logger, control, info, tls = null, tracer = null } = this.#options;
     return {
       upstream,
       tls: isLocal ? null : tls,
@@ -223,7 +226,10 @@ export class Frontend implements Service {
           info,
           logger,
           clock,
-          intercepted: () => this.#counts.statements++,
+          intercepted: ({ kind }) => {
+            this.#counts.statements++;
+            return tracer?.start('statement', 'server', { 'walhook.statement': kind }) ?? null;
+          },
           held: (durationMs) => (this.#counts.heldMs += durationMs),
         }),
       admit: (session, client, parameters) => this.#admission.client(session, client, isLocal, parameters),

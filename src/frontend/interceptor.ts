@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
+import type { Span } from '../base/tracing.ts';
 import type { CatalogControl } from '../model/catalog-control.ts';
 import type { ServerInfo } from '../model/server-info.ts';
 import type { StreamControl } from '../model/stream-control.ts';
@@ -15,7 +16,7 @@ import type { Interceptor } from './steps-in.ts';
 import { SimpleQuery } from './simple-query.ts';
 import { StagedSession } from './staged-session.ts';
 import { StagedTransaction } from './staged-transaction.ts';
-import { Recogniser } from './statement.ts';
+import { type OwnCommand, Recogniser } from './statement.ts';
 import { UnreadText } from './unread-text.ts';
 
 export interface InterceptorOptions {
@@ -24,8 +25,8 @@ export interface InterceptorOptions {
   readonly info: ServerInfo;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** Counts a statement of ours. */
-  readonly intercepted: () => void;
+  /** Counts a statement of ours; its span, where traces are collected. */
+  readonly intercepted: (command: OwnCommand) => Span | null;
   /** A message was not passed on as it came: for how long it, and what is behind it, was held up. */
   readonly held: (durationMs: number) => void;
 }

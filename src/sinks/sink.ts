@@ -52,6 +52,8 @@ export interface SinkBatch {
   readonly table: { readonly schema: string; readonly name: string } | null;
   /** What `path_template` came to for all of its events, percent-encoded; empty where there is none. */
   readonly path: string;
+  /** What the request is a part of, where traces are collected (W3C Trace Context). */
+  readonly traceparent?: string;
   /** Of the headers that the stream gives those that are its events', by their names as written; absent: there are none. */
   readonly headers?: Readonly<Record<string, string>>;
 }

@@ -7,7 +7,9 @@ import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { Webhook } from 'standardwebhooks';
 import { secretFault, type SecretOptionKey } from '../../src/model/secret-use.ts';
 import { SecretValue } from '../../src/model/secret.ts';
-import type { StreamOptions } from '../../src/model/stream-options.ts';
+import { DEFAULT_STREAM_OPTIONS, type StreamOptions } from '../../src/model/stream-options.ts';
+import type { SinkBatch } from '../../src/sinks/sink.ts';
+import { RequestHead } from '../../src/sinks/webhook/request-head.ts';
 import { AUTHORITY, CLIENT, OTHER_CLIENT, STRANGER } from '../support/certificates.ts';
 import { SELF_SIGNED } from '../support/self-signed.ts';
 import { CERTIFICATES } from '../support/server-certificates.ts';
@@ -88,6 +90,22 @@ test('a header with placeholders is sent as the batch brings it, unless delivery
     names.map((name) => sent.headers[name]),
     ['public.orders', 'for orders', 'p', BATCH.requestId],
   );
+});
+
+test('a trace is a header behind all others, and nothing else: where the stream names none of its own', async () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const sent = (changes: Partial<StreamOptions>, batch: SinkBatch): string[] => {
+    const signer = { sign: (...signed: unknown[]) => String(signed) };
+    return new RequestHead({ ...DEFAULT_STREAM_OPTIONS, ...changes }, { header: null, signer }, 'walhook/1').headers(
+      batch,
+      0,
+    );
+  };
+  assert.deepEqual(sent({}, { ...BATCH, traceparent }), [...sent({}, BATCH), 'traceparent', traceparent]);
+  for (const changes of [{ headers: { TraceParent: 'theirs' } }, { idempotencyHeader: 'traceparent' }]) {
+    assert.deepEqual(sent(changes, { ...BATCH, traceparent }), sent(changes, BATCH));
+  }
+  assert.equal((await requestOf({}, { ...BATCH, traceparent })).headers['traceparent'], traceparent);
 });
 
 test('a head that is shown is the one that is sent, but for its secrets', async () => {

@@ -19,6 +19,7 @@ export class RequestHead {
   readonly #static: readonly string[];
   /** Names of those that each batch brings with it. */
   readonly #routed: readonly string[];
+  readonly #namesTrace: boolean;
 
   constructor(
     options: HeadOptions,
@@ -31,6 +32,8 @@ export class RequestHead {
     if (header !== null) own.add(header[0].toLowerCase());
     const given = Object.entries(options.headers).filter(([name]) => !own.has(name.toLowerCase()));
     const namesAgent = given.some(([name]) => name.toLowerCase() === 'user-agent');
+    // Whoever says it has traces of their own.
+    this.#namesTrace = own.has('traceparent') || given.some(([name]) => name.toLowerCase() === 'traceparent');
     this.#static = [
       ...(namesAgent ? [] : [['User-Agent', userAgent]]),
       ...given.filter(([, value]) => !hasPlaceholder(value)),
@@ -56,6 +59,7 @@ export class RequestHead {
     if (sourceHeaders && batch.table !== null) {
       headers.push(sourceSchemaHeader, headerText(batch.table.schema), sourceTableHeader, headerText(batch.table.name));
     }
+    if (batch.traceparent !== undefined && !this.#namesTrace) headers.push('traceparent', batch.traceparent);
     return headers;
   }
 }
