@@ -37,7 +37,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
 };
 
 /** Of other programs. */
-const FOREIGN_FLAGS: ReadonlySet<string> = new Set(['--omit']);
+const FOREIGN_FLAGS: ReadonlySet<string> = new Set(['--omit', '--import']);
 
 const pages = documentation();
 const blocks = pages.flatMap((page) => page.blocks);
