@@ -100,6 +100,8 @@ export class ChunkFeed {
     }
     const tail = this.#tail.get(id);
     if (tail !== undefined) {
+      // What a backfill has read comes again as something else where the log loses it; a change comes again as it is.
+      if (tail.header.backfill !== null && id > this.#durableId) return 'later';
       this.#tail.delete(id);
       this.#bytes -= tail.data.length;
       return this.#keep(indexChunk(tail, this.#relations));

@@ -54,6 +54,32 @@ test('tail chunks are delivered before they are durable, and the acknowledgement
   await on.stop();
 });
 
+test('rows that a backfill has read are delivered once they are durable: read again, they would be other events', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 3);
+  const definition = streamDefinition();
+  const read = chunks.cut();
+  const header = { ...read.header, backfill: { id: definition.id, streamId: definition.id } };
+  const tail = { ...read, header };
+  const on = stage([tail], 0);
+  on.configure(definition);
+  on.delivery.chunkAppended(header, tail.data, tail.relationMessages);
+  await on.clock.advance(1_000);
+  assert.equal(on.sink.sent.length, 0);
+  on.source.visible = 1;
+  on.delivery.durable(1);
+  await on.clock.advance(1);
+  assert.deepEqual(
+    on.sink.events().map(({ op, after }) => [op, after.id]),
+    [
+      ['read', 1],
+      ['read', 2],
+      ['read', 3],
+    ],
+  );
+  await on.stop();
+});
+
 test('a tail chunk without its data is read once it is durable', async () => {
   const chunks = writer();
   insertRows(chunks, 1, 3);
