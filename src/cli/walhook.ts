@@ -147,15 +147,15 @@ export class Walhook {
 
   /**
    * Brings into force what may change while it runs, and names what waits for a restart. `load` reads the configuration anew; where
-   * it throws a `ConfigError`, nothing changes. Resolves when all of it is in force.
+   * it throws, nothing changes. Resolves when all of it is in force, or is not, which a line of the log says; never rejects.
    */
   async reload(load: () => NextConfig): Promise<void> {
     let next: NextConfig;
     try {
       next = load();
     } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
-      this.logger.error({ problems: error.problems }, 'nothing is reloaded: the configuration is wrong');
+      const problems = error instanceof ConfigError ? error.problems : [String(error)];
+      this.logger.error({ problems }, 'nothing is reloaded: the configuration is wrong');
       return;
     }
     const { values, settings, changed, pendingRestart } = reloaded(this.#config, this.#info.settings, next);
@@ -165,7 +165,13 @@ export class Walhook {
     this.#frontend.configure(clientLimits(values));
     this.#console?.setToken(values.consoleToken);
     this.#clientTls?.reload();
-    await this.#engine.applySettings();
+    try {
+      await this.#engine.applySettings();
+    } catch (err) {
+      // A signal, which nobody waits for, may not end what runs: what begins anew has them.
+      this.logger.error({ err }, 'not everything that runs has the new configuration');
+      return;
+    }
     this.logger.info({ changed }, 'configuration reloaded');
     if (pendingRestart.length > 0)
       this.logger.warn({ options: pendingRestart }, 'options have changed that need a restart');
