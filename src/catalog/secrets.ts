@@ -46,7 +46,7 @@ export function checkSource(source: SecretSource): void {
   switch (source.kind) {
     case 'value':
       if (source.value.byteLength === 0) throw invalid('a secret cannot be empty');
-      if (source.value.reveal().toString('latin1') === HIDDEN_VALUE) {
+      if (source.value.isHidden) {
         const message = `"${HIDDEN_VALUE}" stands for a secret that is not shown`;
         throw invalid(message, 'Give its value, or name a secret (SECRET name).');
       }

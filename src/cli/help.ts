@@ -1,5 +1,5 @@
 import type { OptionSpec } from '../config/option-spec.ts';
-import { environmentName, RELOADS } from '../config/options.ts';
+import { environmentName, optionText } from '../config/options.ts';
 import { COMMANDS } from './commands.ts';
 
 /** What `walhook help` prints. */
@@ -30,6 +30,5 @@ export function commandHelp(command: string): string | null {
 function describe(spec: OptionSpec<unknown>): string {
   const fallback =
     spec.default === null ? 'required' : spec.default === '' ? 'default: none' : `default: ${spec.default}`;
-  const text = spec.reloads === true ? `${spec.text} ${RELOADS}` : spec.text;
-  return `  --${spec.name} ${spec.placeholder}\n      ${text}\n      (${environmentName(spec)}; ${fallback})`;
+  return `  --${spec.name} ${spec.placeholder}\n      ${optionText(spec)}\n      (${environmentName(spec)}; ${fallback})`;
 }

@@ -147,7 +147,7 @@ export class Walhook {
 
   /**
    * Brings into force what may change while it runs, and names what waits for a restart. `load` reads the configuration anew; where
-   * it throws, nothing changes. Resolves when all of it is in force, or is not, which a line of the log says; never rejects.
+   * it throws, nothing changes. Resolves when all of it is in force; never rejects.
    */
   async reload(load: () => NextConfig): Promise<void> {
     let next: NextConfig;
@@ -165,13 +165,7 @@ export class Walhook {
     this.#frontend.configure(clientLimits(values));
     this.#console?.setToken(values.consoleToken);
     this.#clientTls?.reload();
-    try {
-      await this.#engine.applySettings();
-    } catch (err) {
-      // A signal, which nobody waits for, may not end what runs: what begins anew has them.
-      this.logger.error({ err }, 'not everything that runs has the new configuration');
-      return;
-    }
+    await this.#engine.applySettings();
     this.logger.info({ changed }, 'configuration reloaded');
     if (pendingRestart.length > 0)
       this.logger.warn({ options: pendingRestart }, 'options have changed that need a restart');

@@ -283,15 +283,16 @@ export function environmentName(spec: Pick<OptionSpec<unknown>, 'name'>): string
   return `WALHOOK_${spec.name.replaceAll('-', '_').toUpperCase()}`;
 }
 
-/** What is said of an option that a running walhook takes another value of. */
-export const RELOADS = '(SIGHUP)';
+/** What an option is, and whether a running walhook takes another value of it. */
+export function optionText({ text, reloads }: OptionSpec<unknown>): string {
+  return reloads === true ? `${text} (SIGHUP)` : text;
+}
 
 /** The options as docs/ shows them. */
 export function optionTable(specs: Specs): string {
   const rows = Object.values(specs).map((spec) => {
     const fallback = spec.default === null ? '*required*' : spec.default === '' ? '–' : `\`${spec.default}\``;
-    const text = spec.reloads === true ? `${spec.text} ${RELOADS}` : spec.text;
-    return `| \`--${spec.name} ${spec.placeholder}\` | \`${environmentName(spec)}\` | ${fallback} | ${text} |`;
+    return `| \`--${spec.name} ${spec.placeholder}\` | \`${environmentName(spec)}\` | ${fallback} | ${optionText(spec)} |`;
   });
   return ['| flag | environment | default | what it is |', '| --- | --- | --- | --- |', ...rows].join('\n');
 }

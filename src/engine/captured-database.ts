@@ -230,7 +230,7 @@ export class CapturedDatabase implements Service {
     });
   }
 
-  /** In force when it resolves. It waits for no turn: what is being done may wait for transactions of the upstream's. */
+  /** In force when it resolves; never rejects. It waits for no turn: what is being done may wait for transactions of the upstream's. */
   async applySettings(): Promise<void> {
     try {
       await this.#plane.applySettings();

@@ -98,7 +98,7 @@ export class Engine implements StreamControl, CatalogControl, Service {
     }
   }
 
-  /** What the pipeline's settings are now is in force when it resolves; secrets are looked up again besides. */
+  /** What the pipeline's settings are now is in force when it resolves; secrets are looked up again besides. Never rejects. */
   async applySettings(): Promise<void> {
     await Promise.all([...this.#databases.values()].map((database) => database.applySettings()));
   }

@@ -21,6 +21,11 @@ export class SecretValue {
     return this.#bytes.length;
   }
 
+  /** It is no value, but what stands for one where it is not shown. */
+  get isHidden(): boolean {
+    return this.#bytes.toString('latin1') === HIDDEN_VALUE;
+  }
+
   toString(): string {
     return HIDDEN_VALUE;
   }

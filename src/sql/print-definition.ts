@@ -211,11 +211,7 @@ function valueNode(type: OptionType, value: StreamOptions[OptionKey]): ast.Optio
 
 /** A secret that stood in the statement itself. */
 function isLiteralSecret(value: unknown): boolean {
-  return value instanceof SecretValue || (isSecretReference(value) && value.unnamed === true);
-}
-
-function isSecretReference(value: unknown): value is SecretReference {
-  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'secret';
+  return value instanceof SecretValue || (value as Partial<SecretReference> | null)?.unnamed === true;
 }
 
 const BYTE_UNITS = [

@@ -44,7 +44,7 @@ export function compareOptions(key: OptionKey, have: Value, want: Value): Compar
   }
   if (want instanceof SecretValue) {
     if (!(have instanceof SecretValue)) return 'different';
-    return isHidden(want) ? 'same' : 'untold';
+    return want.isHidden ? 'same' : 'untold';
   }
   return areEqual(have, want) ? 'same' : 'different';
 }
@@ -53,16 +53,12 @@ function areEqual(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-function isHidden(value: SecretValue): boolean {
-  return value.reveal().toString() === HIDDEN_VALUE;
-}
-
 /** The options of which a value is left out, by name. */
 export function incompleteOptions(options: Partial<StreamOptions>, keys: readonly OptionKey[]): readonly string[] {
   const isIncomplete = (key: OptionKey): boolean => {
     const value = options[key];
     if (key === 'headers') return Object.values((value ?? {}) as StreamOptions['headers']).includes(HIDDEN_VALUE);
-    return value instanceof SecretValue && isHidden(value);
+    return value instanceof SecretValue && value.isHidden;
   };
   return keys.filter(isIncomplete).map((key) => optionOf(key).name);
 }
