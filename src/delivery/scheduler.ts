@@ -589,6 +589,18 @@ export class Scheduler<E extends SchedulerEvent> {
   }
 
   /**
+   * The clock was set forward by so much while nothing was tried: what has failed is none the older for it. What waits may
+   * go sooner.
+   */
+  setForward(byMs: number): void {
+    for (const batch of [...this.#waiting.values(), ...this.#underWay, ...this.#incomplete.keys()]) {
+      if (batch.firstAttemptMs === null) continue;
+      batch.firstAttemptMs += byMs;
+      if (batch.state === 'waiting') this.#changed.add(batch);
+    }
+  }
+
+  /**
    * A clock that is set back by a year must not have a retry wait for a year: what waits for a time waits for as much earlier a
    * one. One that is set forward only makes waits shorter.
    */

@@ -36,6 +36,7 @@ import { later, originOf, schedulerOptions, storedRanges, storedRetry, storedWai
 import { type ReaderTarget, StreamReader } from './stream-reader.ts';
 import { TableShapes } from './table-shapes.ts';
 import { StreamStatistics } from './stream-statistics.ts';
+import { WallClockWatch } from './wall-clock-watch.ts';
 
 /** Changes that a stream reads in one turn, before the others have theirs. */
 const READ_PER_TURN = 2_048;
@@ -110,6 +111,7 @@ export class StreamDelivery implements ReaderTarget {
   #savedTail = 0;
   /** Wall time at the beginning of the turn. */
   #turnMs = 0;
+  readonly #wallClock: WallClockWatch;
   /** It has asked for a turn. */
   queued = false;
   /** It waits for the next chunk to become durable. */
@@ -118,6 +120,7 @@ export class StreamDelivery implements ReaderTarget {
   constructor(context: StreamContext, definition: ResolvedStream, loaded: LoadedProgress | null) {
     const progress = loaded?.progress ?? null;
     this.#context = context;
+    this.#wallClock = new WallClockWatch(context.clock);
     this.#definition = definition;
     this.#cursor = progress?.cursor ?? null;
     this.#haltedReason = progress?.haltedReason ?? null;
@@ -228,7 +231,7 @@ export class StreamDelivery implements ReaderTarget {
   /** One turn: reads, sends. True where it would go on at once. */
   turn(): boolean {
     if (!this.#running) return false;
-    this.#turnMs = this.#context.clock.now();
+    this.#turnMs = this.#time();
     try {
       this.#parking.unpark(this.#turnMs);
       this.#graveyard.replay(this.#turnMs);
@@ -550,8 +553,15 @@ export class StreamDelivery implements ReaderTarget {
     this.#context.logger.warn({ stream: this.#definition.name, reason: problem }, 'stream cannot send');
   }
 
+  /** Wall time, once the scheduler knows what was done to it. */
+  #time(): number {
+    const aheadMs = this.#wallClock.aheadMs();
+    if (aheadMs > 0) this.#scheduler.setForward(aheadMs);
+    return this.#context.clock.now();
+  }
+
   #settle({ batch, request, ids }: Dispatch, outcome: Outcome, tookMs: number): void {
-    const nowMs = this.#context.clock.now();
+    const nowMs = this.#time();
     const failed = outcome.class === 'ok' && outcome.failed.length > 0 ? failedMembers(ids, outcome.failed) : undefined;
     const circuitBefore = this.#scheduler.breaker.state;
     const settlement = this.#scheduler.settle(batch, outcome, nowMs, failed);

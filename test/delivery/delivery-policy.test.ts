@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { DeliveryStatus } from '../../src/model/status.ts';
 import type { Outcome, SinkBatch } from '../../src/sinks/sink.ts';
 import { streamDefinition } from '../support/delivery-fakes.ts';
 import { insertRows, MICROS, ORDERS, Stage, stage, writer } from '../support/delivery-stage.ts';
@@ -155,6 +156,37 @@ for (const [what, fail] of [
     });
   }
 }
+
+test('a clock that is set forward makes nothing older: max_retry_duration counts the time that has passed', async () => {
+  const chunks = writer();
+  for (let id = 1; id <= 12; id++) {
+    insertRows(chunks, id, 1);
+    chunks.cut();
+  }
+  const on = stage(chunks.chunks, 5);
+  on.sink.answer = (batch) => (has(batch, '"id":3') ? DOWN : OK);
+  on.configure(streamDefinition({ options: { maxRetryDurationMs: 3_600_000, batchMaxEvents: 1 } }));
+  const status = (): number[] => {
+    const [{ deadLetters, pendingEvents }] = on.delivery.status() as [DeliveryStatus];
+    return [deadLetters, pendingEvents];
+  };
+  /** The endpoint takes an event more, between two attempts of the one that fails. */
+  const oneMore = async (ms: number): Promise<void> => {
+    const { header, relationMessages } = chunks.chunks[on.source.visible++]!;
+    on.delivery.chunkAppended(header, null, relationMessages);
+    on.delivery.durable(header.id);
+    await on.clock.advance(ms);
+  };
+  await on.clock.advance(30_000);
+  on.clock.setWallTime(on.clock.now() + YEAR_MS);
+  await oneMore(900_000);
+  await oneMore(900_000);
+  assert.deepEqual(status(), [0, 1]);
+  await oneMore(1_800_000);
+  await oneMore(1_800_000);
+  assert.deepEqual(status(), [1, 0]);
+  await on.stop();
+});
 
 test('an endpoint that is down for days dead-letters nothing; what fails for itself dies once others are taken', async () => {
   const chunks = writer();
