@@ -11,27 +11,36 @@ export interface ReadPage {
   readonly read: Page;
 }
 
-/** These rows of the page as a transaction of their own, right where the mark's is. */
+/** Rows of a page, each by its offset. */
+export interface SomeRows extends Iterable<number> {
+  readonly count: number;
+}
+
+/**
+ * These rows of the page as a transaction of their own, right where the mark's is, written into `frames`: they are the
+ * draft's until `frames` is written to again.
+ */
 export function backfillChunk(
   { backfill: { id, streamId }, facts: { relation }, read }: ReadPage,
-  rows: readonly number[],
+  rows: SomeRows,
   { commitLsn, commitTimeMicros, xid }: Mark,
+  frames: SyntheticFrames,
 ): ChunkDraft {
-  const frames = new SyntheticFrames();
+  frames.clear();
   frames.begin(commitLsn, commitTimeMicros, xid);
   frames.relation(relationMessage(relation));
-  for (const row of rows) frames.insertRow(commitLsn, relation.oid, read.rows.bytes, row);
+  frames.insertRows(commitLsn, relation.oid, read.rows.bytes, rows);
   frames.commit(commitLsn, commitLsn, commitTimeMicros);
   return {
     open: null,
-    last: { commitLsn, lsn: commitLsn, ordinal: rows.length - 1 },
+    last: { commitLsn, lsn: commitLsn, ordinal: rows.count - 1 },
     // The intake says it.
     confirmLsn: 0n,
     firstCommitMicros: commitTimeMicros,
     lastCommit: null,
-    relations: [{ oid: relation.oid, definition: null, changes: rows.length }],
+    relations: [{ oid: relation.oid, definition: null, changes: rows.count }],
     backfill: { id, streamId },
-    changes: rows.length,
+    changes: rows.count,
     data: frames.finish(),
   };
 }

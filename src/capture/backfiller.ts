@@ -5,8 +5,9 @@ import { untilAborted } from '../base/service.ts';
 import type { ChangeLog } from '../log/change-log.ts';
 import type { Backfill, BackfillStatus } from '../model/backfill.ts';
 import { quoteLiteral } from '../postgres/identifier.ts';
+import { SyntheticFrames } from '../postgres/synthetic-frames.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { backfillChunk, type ReadPage } from './backfill-chunk.ts';
+import { backfillChunk, type ReadPage, type SomeRows } from './backfill-chunk.ts';
 import {
   estimatedRows,
   firstPlace,
@@ -99,6 +100,8 @@ export class Backfiller {
   /** In the order in which their marks were sent. */
   readonly #waiting: Waiting[] = [];
   #session: SimpleSession | null = null;
+  /** For a page's chunk, which the log has copied before the next is made. */
+  readonly #frames = new SyntheticFrames();
   /** Transactions that had come when the window was opened. */
   #opened = 0;
   #limit = FIRST_ROWS;
@@ -342,21 +345,22 @@ export class Backfiller {
     // A transaction that committed before the window was opened is not seen by the page: it is older than the log.
     if (this.recent.hasAny(read.unseen, this.#opened)) return 'again';
     if (hasKey && this.watch.isUnsure) return 'again';
-    const rows = hasKey ? this.#untouched(facts, read.rows) : [...read.rows];
-    const isLess = rows.length < read.rows.count;
+    const rows = hasKey ? this.#untouched(facts, read.rows) : read.rows;
+    const isLess = rows.count < read.rows.count;
     if (isLess && backfill.rereads && this.#rereads < MAX_REREADS) return 'again';
-    const draft = rows.length === 0 ? null : backfillChunk({ backfill, facts, read }, rows, mark);
+    const draft = rows.count === 0 ? null : backfillChunk({ backfill, facts, read }, rows, mark, this.#frames);
     if (read.next !== null && draft !== null) this.#adaptLimit(read.rows.count, draft.data.length);
-    const rowsDone = progress.rowsDone + rows.length;
+    const rowsDone = progress.rowsDone + rows.count;
     const place = read.next;
     const table = place === null ? progress.table + 1 : progress.table;
     return { draft, save: () => this.#save({ ...progress, place, table, rowsDone }) };
   }
 
   /** The rows of which the log has nothing newer. */
-  #untouched({ keyIndexes }: TableFacts, rows: RawRows): number[] {
-    if (this.watch.isQuiet) return [...rows];
-    return [...rows].filter((row) => !this.watch.hasTouched(keyText(rows.values(row, keyIndexes, 'latin1'))));
+  #untouched({ keyIndexes }: TableFacts, rows: RawRows): SomeRows {
+    if (this.watch.isQuiet) return rows;
+    const left = [...rows].filter((row) => !this.watch.hasTouched(keyText(rows.values(row, keyIndexes, 'latin1'))));
+    return { count: left.length, [Symbol.iterator]: () => left.values() };
   }
 
   #adaptLimit(rows: number, bytes: number): void {

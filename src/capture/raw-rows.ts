@@ -1,4 +1,6 @@
 const FIRST_BYTES = 4 * 1024;
+/** What does not fit into the first bytes is a page of a table: growing to it step by step copies it twice. */
+const SECOND_BYTES = 512 * 1024;
 const NONE = Buffer.alloc(0);
 /** A message's type and length. */
 const HEAD_BYTES = 5;
@@ -100,7 +102,8 @@ export class RawRows {
   #reserve(more: number): void {
     const wanted = this.#end + more;
     if (wanted <= this.#bytes.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, wanted, this.#bytes.length * 2));
+    const least = wanted <= FIRST_BYTES ? FIRST_BYTES : SECOND_BYTES;
+    const larger = Buffer.allocUnsafeSlow(Math.max(least, wanted, this.#bytes.length * 2));
     this.#bytes.copy(larger, 0, 0, this.#end);
     this.#bytes = larger;
   }

@@ -61,12 +61,8 @@ test('of more bytes than wanted the first rows are kept, and at least one', asyn
 test('a row becomes the insert that its texts become', async () => {
   const [answer] = await (await open()).send(ROWS);
   const [fromBytes, fromTexts] = [new SyntheticFrames(), new SyntheticFrames()];
-  const texts = answer!.texts();
-  let i = 0;
-  for (const row of answer!) {
-    fromBytes.insertRow(77n, 16_400, answer!.bytes, row);
-    fromTexts.insert(77n, 16_400, texts[i++]!);
-  }
+  fromBytes.insertRows(77n, 16_400, answer!.bytes, answer!);
+  for (const texts of answer!.texts()) fromTexts.insert(77n, 16_400, texts);
   const [one, other] = [fromBytes.finish(), fromTexts.finish()];
   assert.ok(one.equals(other));
   assert.equal(one.readBigUInt64BE(FRAME.startLsn), 77n);
