@@ -11,10 +11,10 @@ export class Latencies {
     this.#next = (this.#next + 1) % REMEMBERED;
   }
 
-  /** The latency that a share of the attempts did not exceed; null before the first attempt. */
-  quantile(share: number): number | null {
-    if (this.#ms.length === 0) return null;
-    const sorted = this.#ms.toSorted((a, b) => a - b);
-    return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
+  /** Of each share of the attempts the latency that they did not exceed; null before the first attempt. */
+  quantiles(...shares: readonly number[]): (number | null)[] {
+    if (this.#ms.length === 0) return shares.map(() => null);
+    const sorted = Float64Array.from(this.#ms).sort();
+    return shares.map((share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!);
   }
 }

@@ -101,11 +101,12 @@ export class StreamStatistics {
     pending: number,
     deadLetters: number,
   ): StreamCounters & Pick<DeliveryStatus, 'eventsCaptured' | 'deliveryP50Ms' | 'deliveryP99Ms' | 'measures'> {
+    const [deliveryP50Ms = null, deliveryP99Ms = null] = this.#latencies.quantiles(0.5, 0.99);
     return {
       ...this.counters(deadLetters),
       eventsCaptured: this.#delivered + deadLetters + this.#discarded + this.#filtered + pending,
-      deliveryP50Ms: this.#latencies.quantile(0.5),
-      deliveryP99Ms: this.#latencies.quantile(0.99),
+      deliveryP50Ms,
+      deliveryP99Ms,
       measures: this.#metrics.measures(),
     };
   }

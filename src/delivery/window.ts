@@ -63,7 +63,9 @@ export class Window<E extends SchedulerEvent> {
   *finishedRuns(): Generator<readonly [E, E | Skipped]> {
     let first: E | null = null;
     let last: E | Skipped | null = null;
-    for (let i = 0; i < this.#entries.length;) {
+    // Most are near the cursor: behind the last of them there is nothing to look for.
+    let finished = this.#entries.length - this.#pending;
+    for (let i = 0; finished > 0;) {
       const length = this.#finishedGroup(i);
       if (length > 0) {
         first ??= this.#entries.at(i)!.event;
@@ -73,6 +75,8 @@ export class Window<E extends SchedulerEvent> {
         yield [first, last];
         first = null;
       }
+      if (length > 0) finished -= length;
+      else if (this.#entries.at(i)!.done) finished--;
       i += Math.max(1, length);
     }
     if (first !== null && last !== null) yield [first, last];

@@ -49,6 +49,11 @@ export class VirtualClock implements Clock {
     });
   }
 
+  /** How many are to come. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
   /** When the next timer is due, counted from now; null where there is none. */
   get nextTimerMs(): number | null {
     const next = this.#earliest();

@@ -1,7 +1,7 @@
 import type { LookupFunction } from 'node:net';
 import { Client } from 'undici';
 import { assert } from '../../base/assert.ts';
-import { type Clock, DeadlineError } from '../../base/clock.ts';
+import type { Clock } from '../../base/clock.ts';
 import { type AttemptPhases, NO_PHASES } from '../../model/delivery-control.ts';
 import { shownHeaders } from '../../model/header-rules.ts';
 import type { ResolvedSecrets } from '../../model/resolved-stream.ts';
@@ -15,6 +15,7 @@ import { Exchange, type ExchangeResult } from './exchange.ts';
 import { answerOutcome, errorOutcome } from './outcome.ts';
 import { type HeadOptions, RequestHead } from './request-head.ts';
 import { RequestPaths } from './request-path.ts';
+import { CancelledError, RequestsUnderWay } from './requests-under-way.ts';
 
 /** The options of a stream that are the webhook's. */
 export type WebhookOptions = HeadOptions &
@@ -58,7 +59,7 @@ export class WebhookSink implements Sink {
   readonly #connections = new Set<Connection>();
   readonly #idle: Connection[] = [];
   readonly #nowMs: () => number;
-  readonly #underWay = new Set<(reason: Error) => void>();
+  readonly #underWay: RequestsUnderWay;
   #closed = false;
 
   constructor(sinkOptions: WebhookSinkOptions) {
@@ -74,6 +75,7 @@ export class WebhookSink implements Sink {
     this.#origin = url.origin;
     this.#paths = new RequestPaths(url);
     this.#nowMs = () => clock.monotonicMs();
+    this.#underWay = new RequestsUnderWay(clock, options.requestTimeoutMs);
     this.#connector = guardedConnector({
       guard,
       nowMs: this.#nowMs,
@@ -102,23 +104,20 @@ export class WebhookSink implements Sink {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const abandon of this.#underWay) abandon(new CancelledError());
+    this.#underWay.close();
     await Promise.all([...this.#connections].map(({ client }) => client.destroy()));
     this.#connections.clear();
   }
 
   #exchange(batch: SinkBatch, signal: AbortSignal, resolve: (outcome: Outcome) => void): void {
     const { clock, onRefused } = this.#options;
-    const { requestTimeoutMs } = this.#options.options;
     let sending: Sending | null = null;
     let isFinished = false;
     const startedMs = clock.monotonicMs();
     const finish = (outcome: Outcome): void => {
       if (isFinished) return;
       isFinished = true;
-      stopTimer();
-      signal.removeEventListener('abort', onAbort);
-      this.#underWay.delete(abandon);
+      this.#underWay.delete(one);
       if ('code' in outcome && REFUSED_CODES.has(outcome.code)) onRefused?.();
       resolve(outcome.class === 'cancelled' ? outcome : { ...outcome, phases: phasesOf(startedMs, sending) });
     };
@@ -126,10 +125,8 @@ export class WebhookSink implements Sink {
       if (sending === null) finish(outcomeOf({ kind: 'error', error: reason, untouched: true }, clock.now()));
       else sending.exchange.abandon(reason);
     };
-    const onAbort = (): void => abandon(new CancelledError());
-    const stopTimer = clock.after(requestTimeoutMs, () => abandon(new DeadlineError(requestTimeoutMs)));
-    signal.addEventListener('abort', onAbort, { once: true });
-    this.#underWay.add(abandon);
+    const one = { startedMs, signal, abandon };
+    this.#underWay.add(one);
     const headers = this.#head.headers(batch, clock.now());
     const attempt = (body: Buffer, mayResend: boolean): void => {
       const connection = this.#idle.pop() ?? this.#connect();
@@ -218,10 +215,6 @@ function hidden({ header, signer }: Credentials): ConstructorParameters<typeof R
 /** An outcome of every kind is a value. */
 function compressed(body: Buffer, coding: Compression): Promise<Buffer | Error> {
   return compress(body, coding).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
-}
-
-class CancelledError extends Error {
-  override readonly name = 'CancelledError';
 }
 
 function isStale(result: ExchangeResult): boolean {
