@@ -2,7 +2,7 @@ import type { ChunkDraft } from '../log/change-log.ts';
 import type { Backfill } from '../model/backfill.ts';
 import type { Page, TableFacts } from './backfill-table.ts';
 import type { Mark } from './chunk-builder.ts';
-import { relationMessage, SyntheticFrames } from '../postgres/synthetic-frames.ts';
+import { relationMessage, type SyntheticFrames } from '../postgres/synthetic-frames.ts';
 
 /** A page, and what it was read for. */
 export interface ReadPage {
