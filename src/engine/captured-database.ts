@@ -208,8 +208,11 @@ export class CapturedDatabase implements Service {
     return records.map((record) => {
       const status = delivery.get(record.id) ?? emptyDeliveryStatus(record.id);
       const report = reportStream(record.definition, status, capture, nowMs, this.#plane.arming(record));
-      // It does not keep the stream's other tables from running.
-      return { ...report, statusReason: report.statusReason ?? this.#watch.problemOf(record.id) };
+      const problem = this.#watch.problemOf(record.id);
+      if (problem === null || report.statusReason !== null) return report;
+      // What is wrong with one table does not keep the stream's others from running.
+      const isLost = problem.isFatal && report.status === 'running';
+      return { ...report, status: isLost ? 'failed' : report.status, statusReason: problem.reason };
     });
   }
 

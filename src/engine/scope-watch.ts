@@ -11,13 +11,20 @@ import { describeFlaw, isFailing, isFlawFor, streamTable, type TableFacts } from
 import { qualify, quoteIdentifier } from '../postgres/identifier.ts';
 import type { Source } from './source.ts';
 
+/** What is wrong with a listed table. */
+export interface TableProblem {
+  readonly reason: string;
+  /** None of the stream's tables is there any more: nothing can come of it. */
+  readonly isFatal: boolean;
+}
+
 /** How long a table that is made goes unnoticed at most, beside what asking takes. */
 const LOOK_EVERY_MS = 2_000;
 /** Tables that are listed are looked at less often: their changes come anyway. */
 const LOOKS_PER_LIST = 3;
 
 export interface ScopeWatchOptions {
-  readonly source: Pick<Source, 'tablesInScope' | 'tablesOf'>;
+  readonly source: Pick<Source, 'tablesInScope' | 'tablesNamed' | 'tablesOf'>;
   /** All streams; asked before each look. */
   readonly streams: () => readonly StreamDefinition[];
   /** A stream's scope has come to have these tables. */
@@ -36,7 +43,7 @@ export interface ScopeWatchOptions {
 export class ScopeWatch implements Service {
   readonly #options: ScopeWatchOptions;
   /** What is wrong with a listed table, by the stream's id. */
-  readonly #problems = new Map<string, string>();
+  readonly #problems = new Map<string, TableProblem>();
   #looks = 0;
 
   constructor(options: ScopeWatchOptions) {
@@ -52,7 +59,7 @@ export class ScopeWatch implements Service {
   }
 
   /** What is wrong with a table of the stream's list, for its status; null: nothing that is known. */
-  problemOf(streamId: string): string | null {
+  problemOf(streamId: string): TableProblem | null {
     return this.#problems.get(streamId) ?? null;
   }
 
@@ -70,15 +77,26 @@ export class ScopeWatch implements Service {
     const oids = new Set(listed.flatMap(({ tables }) => tables.map(({ oid }) => oid)));
     const facts = oids.size === 0 ? [] : await this.#options.source.tablesOf([...oids]);
     const known = new Map(facts.map((table) => [table.oid, table]));
+    const anew = await this.#madeAnew(listed, known);
     const failing = facts.filter(({ flaw }) => flaw !== null && isFailing(flaw));
     if (failing.length > 0) await this.#options.unpublish(failing.map(({ oid }) => oid));
     this.#problems.clear();
     for (const definition of listed) {
-      const problem = problemIn(definition, known);
+      const problem = problemIn(definition, known, anew);
       if (problem !== null) this.#problems.set(definition.id, problem);
       const now = definition.tables.map((table) => named(table, known.get(table.oid)));
       if (!areSame(definition.tables, now)) await this.#options.follow(definition.name, now);
     }
+  }
+
+  /** Names of listed tables that are gone, which other tables have now. */
+  async #madeAnew(
+    listed: readonly StreamDefinition[],
+    known: ReadonlyMap<number, TableFacts>,
+  ): Promise<ReadonlySet<string>> {
+    const gone = listed.flatMap(({ tables }) => tables.filter(({ oid }) => !known.has(oid)));
+    const taken = gone.length === 0 ? [] : await this.#options.source.tablesNamed(gone);
+    return new Set(taken.map(({ schema, name }) => qualify(schema, name)));
   }
 
   async #lookAtScopes(growing: readonly StreamDefinition[]): Promise<void> {
@@ -103,16 +121,33 @@ function named(table: StreamTable, facts: TableFacts | undefined): StreamTable {
   return { ...table, schema: facts.schema, name: facts.name, keyColumns: facts.key ?? [] };
 }
 
-/** The first table that is gone, or that the application cannot work on while it is published. */
-function problemIn(definition: StreamDefinition, known: ReadonlyMap<number, TableFacts>): string | null {
-  const { name, tables } = definition;
+/**
+ * The first table that is gone, or that the application cannot work on while it is published, and behind the colon what mends
+ * it. `anew`: names of tables that are gone, which others have.
+ */
+function problemIn(
+  definition: StreamDefinition,
+  known: ReadonlyMap<number, TableFacts>,
+  anew: ReadonlySet<string>,
+): TableProblem | null {
+  const { tables } = definition;
+  const stream = quoteIdentifier(definition.name);
+  const isFatal = !tables.some(({ oid }) => known.has(oid));
   for (const table of tables) {
     const facts = known.get(table.oid);
-    const alteration = `ALTER CDC STREAM ${quoteIdentifier(name)} DROP TABLE ${qualify(table.schema, table.name)}`;
-    if (facts === undefined) return `table ${qualify(table.schema, table.name)} was dropped: ${alteration}`;
+    const name = qualify(table.schema, table.name);
+    const alteration = `ALTER CDC STREAM ${stream} DROP TABLE ${name}`;
+    if (facts === undefined) {
+      const isMended = tables.some(({ oid, ...other }) => known.has(oid) && qualify(other.schema, other.name) === name);
+      const remedy =
+        anew.has(name) && !isMended
+          ? ` and made anew: ALTER CDC STREAM ${stream} ADD TABLE ${name}`
+          : `: ${isFatal ? `DROP CDC STREAM ${stream}` : alteration}`;
+      return { reason: `table ${name} was dropped${remedy}`, isFatal };
+    }
     if (!isFlawFor(facts.flaw, takesInsertsOnly(definition))) continue;
     const { message, detail, fix } = describeFlaw(facts.flaw);
-    return `${message}. ${detail} ${fix} or ${alteration}`;
+    return { reason: `${message}. ${detail} ${fix} or ${alteration}`, isFatal };
   }
   return null;
 }

@@ -9,6 +9,8 @@ import type { TableFacts } from '../upstream/table-facts.ts';
 /** How a transaction of the upstream ended. `unknown`: the upstream does not know it, or no more. */
 export type TransactionStatus = 'in progress' | 'committed' | 'aborted' | 'unknown';
 
+export type TableName = Pick<StreamTable, 'schema' | 'name'>;
+
 /** A table that is to be published. */
 export interface PublishedTable {
   readonly oid: number;
@@ -37,6 +39,8 @@ export interface Source {
   tablesInScope(): Promise<readonly TableFacts[]>;
   /** Of these tables those that there are. Rejects where the upstream cannot be asked. */
   tablesOf(oids: readonly number[]): Promise<readonly TableFacts[]>;
+  /** Of these names those that a table has now. Rejects where the upstream cannot be asked. */
+  tablesNamed(names: readonly TableName[]): Promise<readonly TableName[]>;
   /**
    * Makes slot and publication anew where they do not continue a log that is complete up to `logLsn` (null: they cannot).
    * Null where nothing is amiss; otherwise everything from `startLsn` on is captured again. Rejects as `arm` does.

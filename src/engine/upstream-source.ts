@@ -11,10 +11,10 @@ import type { StreamTable } from '../model/stream.ts';
 import type { Lsn } from '../postgres/lsn.ts';
 import { PgError, SQLSTATE } from '../postgres/sqlstate.ts';
 import { askServer } from '../upstream/questions.ts';
-import { scopeTablesExpression, TABLES_BY_OID, type TableFacts } from '../upstream/table-facts.ts';
+import { scopeTablesExpression, TABLES_BY_NAME, TABLES_BY_OID, type TableFacts } from '../upstream/table-facts.ts';
 import { withAdmin } from '../upstream/connect.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import type { PublishedTable, Source, SourceServer, TransactionStatus } from './source.ts';
+import type { PublishedTable, Source, SourceServer, TableName, TransactionStatus } from './source.ts';
 
 /** One upstream database, asked on a connection for each occasion: definitions change rarely. */
 export class UpstreamSource implements Source {
@@ -60,6 +60,13 @@ export class UpstreamSource implements Source {
     return withAdmin(this.#upstream, async (admin) => {
       const { rows } = await admin.query<{ tables: readonly TableFacts[] }>(TABLES_BY_OID, [oids]);
       return must(rows[0], 'one row').tables;
+    });
+  }
+
+  async tablesNamed(names: readonly TableName[]): Promise<readonly TableName[]> {
+    return withAdmin(this.#upstream, async (admin) => {
+      const wanted = [names.map(({ schema }) => schema), names.map(({ name }) => name)];
+      return (await admin.query<TableName>(TABLES_BY_NAME, wanted)).rows;
     });
   }
 

@@ -24,7 +24,7 @@ import { checkedTransform } from './check-transform.ts';
 import { assignableRole, requireAdmin, requireOwnership, type PrivilegeContext } from './privileges.ts';
 import { declaredFilters, resolveAddedTable, resolveCondition, resolvePredicates } from './resolve-predicates.ts';
 import { resolveScope, type ResolvedScope } from './resolve-scope.ts';
-import { resolveName, resolveTable } from './resolve-table.ts';
+import { existing, resolveName, resolveTable } from './resolve-table.ts';
 import type { Questioner } from './question.ts';
 import { requireSessionDatabase } from './session-database.ts';
 import type { OwnCommand } from './statement.ts';
@@ -278,10 +278,7 @@ async function tablesOf(
 ): Promise<readonly StreamTable[]> {
   const found: StreamTable[] = [];
   for (const name of names) {
-    const oid = await resolveName(name, questioner);
-    const table =
-      definition.tables.find((one) => one.oid === oid) ??
-      definition.tables.find((one) => one.name === name.name && (name.schema ?? one.schema) === one.schema);
+    const table = await namedIn(definition, name, questioner);
     if (table === undefined) {
       const near = nearest(
         name.name,
@@ -295,6 +292,29 @@ async function tablesOf(
     found.push(table);
   }
   return found;
+}
+
+/**
+ * What the name means among the stream's tables. One that was dropped and made anew may stand there twice: then what is gone
+ * is meant, as it would be of no use to take out the other.
+ */
+async function namedIn(
+  { tables }: StreamDefinition,
+  { schema, name }: QualifiedName,
+  questioner: Questioner,
+): Promise<StreamTable | undefined> {
+  const oid = await resolveName({ schema, name, position: 0 }, questioner);
+  const present = tables.find((one) => one.oid === oid);
+  const wanted = schema ?? present?.schema;
+  const namesakes = tables.filter(
+    (one) => one !== present && one.name === name && (wanted ?? one.schema) === one.schema,
+  );
+  if (present === undefined || namesakes.length === 0) return present ?? namesakes[0];
+  const there = await existing(
+    namesakes.map((one) => one.oid),
+    questioner,
+  );
+  return namesakes.find((one) => !there.includes(one.oid)) ?? present;
 }
 
 /** For what looks at its tables: 42704, and 55000 from another database than its own. */

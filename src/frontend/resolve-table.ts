@@ -62,6 +62,14 @@ export async function resolveName(name: QualifiedName, questioner: Questioner): 
   return typeof oid === 'number' ? oid : null;
 }
 
+/** Of these OIDs those that a relation has. */
+export async function existing(oids: readonly number[], questioner: Questioner): Promise<readonly unknown[]> {
+  const found =
+    await questioner.ask(`(SELECT pg_catalog.json_agg(CAST(c.oid AS pg_catalog.int8)) FROM pg_catalog.pg_class c
+    WHERE c.oid OPERATOR(pg_catalog.=) ANY (CAST('{${oids.join(',')}}' AS pg_catalog.oid[])))`);
+  return Array.isArray(found) ? found : [];
+}
+
 /** Tables that may be meant where a name is wrong: of the schema, or of the search path. */
 async function tableNames(schema: string | null, questioner: Questioner): Promise<readonly string[]> {
   const isMeant =

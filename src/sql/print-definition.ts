@@ -162,7 +162,9 @@ function sourceNode({ scope, tables }: PrintableStream): ast.SourceNode {
     case 'schemas':
       return { kind: 'schemas', schemas: scope.schemas.map(nameNode), position };
     case 'tables': {
-      const items = tables.map(({ schema, name, columns, where }) => ({
+      // One that was dropped and made anew may be there under either: a statement can mean the new one alone.
+      const named = new Map(tables.map((table) => [JSON.stringify([table.schema, table.name]), table]));
+      const items = [...named.values()].map(({ schema, name, columns, where }) => ({
         table: { schema, name, position },
         columns: columns?.map(nameNode) ?? null,
         where: where === null ? null : predicateNode(where),

@@ -180,6 +180,13 @@ export function scopeTablesExpression(schemas: readonly string[] | null): string
   WHERE ${IN_SCOPE} AND ${isMeant}), CAST('[]' AS pg_catalog.json))`;
 }
 
+/** Of these tables (`$1`: schemas, `$2`: names) those that there are, whatever their OIDs: `schema` and `name`. */
+export const TABLES_BY_NAME = `
+  SELECT n.nspname::text AS schema, c.relname::text AS name
+    FROM unnest($1::text[], $2::text[]) AS wanted(schema, name)
+    JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name AND c.relkind IN ('r', 'p')`;
+
 /** A query with one row, whose `tables` is an array of `TableFacts`: of those OIDs (`$1`) that there are. */
 export const TABLES_BY_OID = `
   SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object(${TABLE_FACTS})), CAST('[]' AS pg_catalog.json)) AS tables

@@ -86,14 +86,55 @@ test('a list follows the names of its tables, and tells of one that is gone', as
   await waitFor('the new name', async () => (await shown()).includes('attic.premier'));
   await direct.query('DROP TABLE second; CREATE TABLE second (id int PRIMARY KEY); INSERT INTO second VALUES (1)');
   const reason = async (): Promise<string | null> => property('listed', 'status_reason');
-  await waitFor('the reason', async () => (await reason())?.startsWith('table public.second was dropped: '));
+  await waitFor('the reason', async () =>
+    (await reason())?.startsWith('table public.second was dropped and made anew: '),
+  );
   assert.equal(await property('listed', 'status'), 'running');
-  const mended = (await reason())!.replace(/^.*?: /, '');
-  await client.query(mended);
+  await client.query((await reason())!.replace(/^.*?: /, ''));
+  await waitFor('the rest', async () => (await reason())?.startsWith('table public.second was dropped: '));
+  assert.equal((await shown()).match(/public\.second/g)?.length, 1, 'the statement can be run');
+  await client.query((await reason())!.replace(/^.*?: /, ''));
   await waitFor('no reason', async () => (await reason()) === null);
-  await direct.query('INSERT INTO attic.premier VALUES (4)');
-  assert.equal((await arrived('/listed', 4)).at(-1), 'insert attic.premier {"id":4}');
+  await direct.query('INSERT INTO attic.premier VALUES (4); INSERT INTO second VALUES (2)');
+  assert.deepEqual((await arrived('/listed', 5)).slice(3).sort(), [
+    'insert attic.premier {"id":4}',
+    'insert public.second {"id":2}',
+  ]);
   await client.query('DROP CDC STREAM listed');
+});
+
+test('a stream whose only table is gone has failed, and each word of advice leads on', async () => {
+  await direct.query('CREATE TABLE lone (id int PRIMARY KEY)');
+  await client.query(`CREATE CDC STREAM lone ON lone TO WEBHOOK '${receiver.url}/lone'`);
+  const state = async (): Promise<string> =>
+    `${await property('lone', 'status')} ${(await property('lone', 'status_reason')) ?? ''}`;
+  await direct.query('DROP TABLE lone');
+  await waitFor(
+    'the reason',
+    async () => (await state()) === 'failed table public.lone was dropped: DROP CDC STREAM lone',
+  );
+  await direct.query('CREATE TABLE lone (id int PRIMARY KEY)');
+  const anew = 'failed table public.lone was dropped and made anew: ALTER CDC STREAM lone ADD TABLE public.lone';
+  await waitFor('the new one', async () => (await state()) === anew);
+  await client.query('ALTER CDC STREAM lone ADD TABLE public.lone');
+  const left = 'running table public.lone was dropped: ALTER CDC STREAM lone DROP TABLE public.lone';
+  await waitFor('the old one', async () => (await state()) === left);
+  await client.query('ALTER CDC STREAM lone DROP TABLE public.lone');
+  await waitFor('nothing', async () => (await state()) === 'running ');
+  await direct.query('INSERT INTO lone VALUES (9)');
+  assert.deepEqual(await arrived('/lone', 1), ['insert public.lone {"id":9}']);
+  await client.query('DROP CDC STREAM lone');
+});
+
+test('of two tables that have had a name, the one that is renamed stays when the name is taken out', async () => {
+  await direct.query('CREATE TABLE swap (id int PRIMARY KEY)');
+  await client.query(`CREATE CDC STREAM swap ON swap TO WEBHOOK '${receiver.url}/swap'`);
+  await direct.query('ALTER TABLE swap RENAME TO swapped; CREATE TABLE swap (id int PRIMARY KEY)');
+  await client.query('ALTER CDC STREAM swap ADD TABLE swap');
+  await client.query('ALTER CDC STREAM swap DROP TABLE swap');
+  await direct.query('INSERT INTO swap VALUES (1); INSERT INTO swapped VALUES (2)');
+  assert.deepEqual(await arrived('/swap', 1), ['insert public.swapped {"id":2}']);
+  await client.query('DROP CDC STREAM swap');
 });
 
 test('a table that loses its identity is published no more, so that the application can go on, until it is mended', async () => {
