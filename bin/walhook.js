@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // Runs the built program; in a clone, which has none, the sources themselves. Under a Node that is too old, hands over to
 // the one that the lock file brings.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 const [major, minor] = process.versions.node.split('.').map(Number);
@@ -19,6 +19,22 @@ if (major > needed[0] || (major === needed[0] && minor >= needed[1])) {
     console.error(`walhook needs Node ${needed.join('.')} or newer; this is ${process.versions.node}`);
     process.exit(1);
   }
-  const result = spawnSync(node, [program, ...process.argv.slice(2)], { stdio: 'inherit' });
-  process.exit(result.status ?? 1);
+  const bound = path('./ends-with-launcher.js');
+  const child = spawn(node, ['--import', pathToFileURL(bound).href, program, ...process.argv.slice(2)], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
+  // A terminal's own keys reach the child by themselves; a second SIGINT would mean that it is to hurry.
+  const signals = process.stdin.isTTY ? ['SIGTERM', 'SIGHUP'] : ['SIGTERM', 'SIGHUP', 'SIGINT'];
+  for (const signal of signals) process.on(signal, () => child.kill(signal));
+  if (process.stdin.isTTY) process.on('SIGINT', () => {});
+  child.on('error', (error) => {
+    console.error(`walhook: ${node} cannot be run: ${error.message}`);
+    process.exit(1);
+  });
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code);
+    // Ends in the way that the program has.
+    for (const one of signals) process.removeAllListeners(one);
+    process.kill(process.pid, signal);
+  });
 }
