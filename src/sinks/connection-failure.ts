@@ -24,6 +24,12 @@ const NO_SUCH_HOST: ReadonlySet<string> = new Set(['ENOTFOUND', 'ENODATA', 'EAI_
 const TLS_CODE =
   /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|CRL_|INVALID_CA|SELF_SIGNED|DEPTH_ZERO_|HOSTNAME_MISMATCH|EPROTO)/;
 
+/** What the other side says of us. Other codes speak for themselves. */
+const ALERTS: Readonly<Record<string, string>> = {
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'a client certificate is asked for',
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'the client certificate is not trusted',
+};
+
 export function connectionFailure(error: unknown): FailureOutcome {
   if (error instanceof EgressBlockedError) return failure('misconfigured', 'egress_blocked', error.message);
   if (error instanceof DeadlineError) return failure('transient', 'timeout', error.message);
@@ -31,8 +37,16 @@ export function connectionFailure(error: unknown): FailureOutcome {
   const known = TRANSIENT_CODES[code];
   if (known) return failure('transient', known[0], known[1]);
   if (NO_SUCH_HOST.has(code)) return failure('misconfigured', 'dns_unknown_host', 'the host name does not exist');
-  if (TLS_CODE.test(code)) return failure('misconfigured', 'tls_error', `TLS: ${code}`);
+  if (isTlsFailure(error)) {
+    const alert = ALERTS[code];
+    return failure('misconfigured', 'tls_error', `TLS: ${alert === undefined ? code : `${alert} (${code})`}`);
+  }
   return failure('transient', 'request_failed', code === '' ? 'the request failed' : `the request failed: ${code}`);
+}
+
+/** Whether the two sides could not agree on TLS, or one of them refused the other's certificate. */
+export function isTlsFailure(error: unknown): boolean {
+  return TLS_CODE.test(errorCode(error));
 }
 
 /** An `AggregateError` of several addresses carries the code of the first where it has none itself. */

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { API } from '../../src/sinks/kafka/requests.ts';
 import type { FailureOutcome, Outcome } from '../../src/sinks/sink.ts';
+import { AUTHORITY, CLIENT } from '../support/certificates.ts';
 import { FakeKafka } from '../support/fake-kafka.ts';
 import { kafkaSink, OK, record, send } from '../support/kafka-sinks.ts';
+import { CERTIFICATES } from '../support/server-certificates.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 // The law: what a broker does wrong is an outcome; what it may have taken already is sent again as the same, so that it is kept
@@ -177,6 +179,20 @@ test('a broker that never answers, and none at all, are transient', async () => 
   const nobody = kafkaSink({ brokers: '127.0.0.1:1' });
   assert.equal(failureOf(await send(nobody, [record(0, 'a')])), 'transient connection_refused');
   assert.equal(failureOf(await nobody.probe([], signal)), 'transient connection_refused');
+});
+
+test('a certificate of ours is shown to a broker that asks for one; without it one is not let in', async () => {
+  const strict = { ...CERTIFICATES.localhost, ca: AUTHORITY, requestCert: true, rejectUnauthorized: true };
+  for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
+    const { address: brokers, received } = await FakeKafka.start({ ...strict, maxVersion });
+    const to = { brokers, options: { tls: true }, ca: CERTIFICATES.root };
+    const known = kafkaSink({ ...to, certificate: CLIENT });
+    assert.deepEqual(await send(known, [record(0, 'a')]), OK);
+    const stranger = kafkaSink(to);
+    assert.equal(failureOf(await stranger.probe([], signal)), 'misconfigured tls_error', maxVersion);
+    assert.equal(failureOf(await send(stranger, [record(0, 'a')])), 'misconfigured tls_error', maxVersion);
+    assert.equal(received.length, 1);
+  }
 });
 
 test('of several brokers the first that answers is enough', async () => {

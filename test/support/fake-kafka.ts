@@ -1,6 +1,7 @@
 import { createServer, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { after } from 'node:test';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { KafkaReader, KafkaWriter } from '../../src/sinks/kafka/bytes.ts';
 import { API } from '../../src/sinks/kafka/requests.ts';
 
@@ -41,9 +42,10 @@ export class FakeKafka {
   #port = 0;
   #producers = 0n;
 
-  static async start(): Promise<FakeKafka> {
+  static async start(tls: TlsOptions | null = null): Promise<FakeKafka> {
     const fake = new FakeKafka();
-    const server = createServer((socket) => fake.#serve(socket));
+    const serve = (socket: Socket): void => fake.#serve(socket);
+    const server = tls === null ? createServer(serve) : createTlsServer(tls, serve);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     fake.#port = (server.address() as AddressInfo).port;
     after(() => {

@@ -1,11 +1,13 @@
 import { after } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
+import type { SecretOptionKey } from '../../src/model/secret-use.ts';
 import { SecretValue } from '../../src/model/secret.ts';
 import { DEFAULT_STREAM_OPTIONS, type StreamOptions } from '../../src/model/stream-options.ts';
 import { AddressGuard, parseEgressAllow } from '../../src/sinks/address-guard.ts';
 import { KafkaSink } from '../../src/sinks/kafka/kafka-sink.ts';
 import type { Outcome, SinkBatch, SinkRecord } from '../../src/sinks/sink.ts';
+import type { CertificateAndKey } from './certificates.ts';
 
 export interface KafkaSinkShape {
   readonly brokers: string;
@@ -14,18 +16,23 @@ export interface KafkaSinkShape {
   readonly options?: Partial<StreamOptions>;
   readonly password?: string;
   readonly ca?: string;
+  /** tls_client_cert and tls_client_key. */
+  readonly certificate?: CertificateAndKey;
   /** Secrets of the schema registry's options. */
-  readonly registry?: Partial<
-    Record<'schemaRegistryBasicAuth' | 'schemaRegistryBearerToken' | 'schemaRegistryTlsCa', string>
-  >;
+  readonly registry?: Partial<Record<Extract<SecretOptionKey, `schemaRegistry${string}`>, string>>;
   readonly allow?: readonly string[];
   readonly onRefused?: () => void;
 }
 
 /** A sink as a stream has it, closed with the test file. */
 export function kafkaSink(shape: KafkaSinkShape): KafkaSink {
-  const { brokers, topic = 't', options = {}, password, ca, registry = {}, allow = ['127.0.0.1'], onRefused } = shape;
-  const secret = (text: string) => ({ values: [new SecretValue(text)], problem: null });
+  const { brokers, topic = 't', options = {}, password, ca, certificate, allow = ['127.0.0.1'], onRefused } = shape;
+  const secrets: Partial<Record<SecretOptionKey, string>> = {
+    ...(password === undefined ? {} : { saslPassword: password }),
+    ...(ca === undefined ? {} : { tlsCa: ca }),
+    ...(certificate === undefined ? {} : { tlsClientCert: certificate.cert, tlsClientKey: certificate.key }),
+    ...shape.registry,
+  };
   const sink = new KafkaSink({
     destination: { kind: 'kafka', brokers, topic },
     stream: 's',
@@ -33,16 +40,12 @@ export function kafkaSink(shape: KafkaSinkShape): KafkaSink {
     options: {
       ...DEFAULT_STREAM_OPTIONS,
       requestTimeoutMs: 10_000,
-      ...(password === undefined ? {} : { saslPassword: new SecretValue(password) }),
-      ...(ca === undefined ? {} : { tlsCa: new SecretValue(ca) }),
-      ...Object.fromEntries(Object.entries(registry).map(([key, text]) => [key, new SecretValue(text)])),
+      ...Object.fromEntries(Object.entries(secrets).map(([key, text]) => [key, new SecretValue(text)])),
       ...options,
     },
-    secrets: {
-      ...(password === undefined ? {} : { saslPassword: secret(password) }),
-      ...(ca === undefined ? {} : { tlsCa: secret(ca) }),
-      ...Object.fromEntries(Object.entries(registry).map(([key, text]) => [key, secret(text)])),
-    },
+    secrets: Object.fromEntries(
+      Object.entries(secrets).map(([key, text]) => [key, { values: [new SecretValue(text)], problem: null }]),
+    ),
     guard: new AddressGuard(parseEgressAllow(allow)),
     clock: systemClock,
     random: systemRandom,

@@ -3,6 +3,7 @@ import { connect as connectTls, type SecureContext } from 'node:tls';
 import { type Cancel, type Clock, DeadlineError } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import type { AddressGuard } from '../address-guard.ts';
+import { isTlsFailure } from '../connection-failure.ts';
 import { guardedLookup } from '../guarded-lookup.ts';
 import { API, type ApiKey, requestHead, readApiVersions, SPOKEN } from './requests.ts';
 import { codeFault, KafkaFault, SUCCESS } from './kafka-fault.ts';
@@ -50,7 +51,8 @@ export class Connection {
     this.#socket = socket;
     this.#options = options;
     socket.on('data', (bytes: Buffer) => this.#onData(bytes));
-    socket.on('error', (error) => this.close(this.#isProven ? error : closedFault(options)));
+    // That it takes no certificate of ours a broker says after the handshake (TLS 1.3).
+    socket.on('error', (error) => this.close(this.#isProven || isTlsFailure(error) ? error : closedFault(options)));
     socket.on('close', () => this.close(this.#isProven ? new ConnectionClosedError() : closedFault(options)));
   }
 

@@ -74,6 +74,8 @@ export function guardedConnector(options: ConnectorOptions): Connector {
         callback(blocked as Error, null);
         return;
       }
+      // By TLS 1.3 a peer that takes no certificate of ours says so after the handshake, and hangs up: undici would tell the end alone.
+      socket.once('error', (cause) => socket.destroy(cause));
       callback(null, socket);
     }) as unknown as Socket;
     opening.once('lookup', () => (times.resolvedMs = nowMs()));
