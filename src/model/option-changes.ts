@@ -56,6 +56,11 @@ function changedHeaders(before: StreamOptions['headers'], changes: OptionChanges
 
 const AUTHENTICATION = { bearerToken: 'bearer_token', basicAuth: 'basic_auth', authHeader: 'auth_header' } as const;
 
+const CLIENT_CERTIFICATES = [
+  ['', 'tlsClientCert', 'tlsClientKey'],
+  ['schema_registry_', 'schemaRegistryTlsClientCert', 'schemaRegistryTlsClientKey'],
+] as const;
+
 /** What of the options cannot stand together, or null. */
 export function conflictOf(options: StreamOptions): OptionConflict | null {
   if (options.initialBackoffMs > options.maxBackoffMs) {
@@ -81,11 +86,13 @@ export function conflictOf(options: StreamOptions): OptionConflict | null {
       keys: ['schemaRegistryBasicAuth', 'schemaRegistryBearerToken'],
     };
   }
-  if ((options.tlsClientCert === null) !== (options.tlsClientKey === null)) {
+  for (const [prefix, ...pair] of CLIENT_CERTIFICATES) {
+    const [cert, key] = pair;
+    if ((options[cert] === null) === (options[key] === null)) continue;
     return {
-      message: 'tls_client_cert and tls_client_key need each other',
+      message: `${prefix}tls_client_cert and ${prefix}tls_client_key need each other`,
       detail: 'A client certificate is of no use without its key.',
-      keys: ['tlsClientCert', 'tlsClientKey'],
+      keys: pair,
     };
   }
   const twice = headerTwice(options);

@@ -18,6 +18,8 @@ export const SECRET_OPTION_NAMES = {
   schemaRegistryBasicAuth: 'schema_registry_basic_auth',
   schemaRegistryBearerToken: 'schema_registry_bearer_token',
   schemaRegistryTlsCa: 'schema_registry_tls_ca',
+  schemaRegistryTlsClientCert: 'schema_registry_tls_client_cert',
+  schemaRegistryTlsClientKey: 'schema_registry_tls_client_key',
 } as const;
 
 export type SecretOptionKey = keyof typeof SECRET_OPTION_NAMES;
@@ -44,8 +46,10 @@ export function secretFault(key: SecretOptionKey, value: SecretValue): string | 
     case 'tlsCa':
     case 'schemaRegistryTlsCa':
     case 'tlsClientCert':
+    case 'schemaRegistryTlsClientCert':
       return CERTIFICATE.test(text) ? null : 'a certificate is PEM, and begins with -----BEGIN CERTIFICATE-----';
     case 'tlsClientKey':
+    case 'schemaRegistryTlsClientKey':
       if (ENCRYPTED_KEY.test(text)) return 'a key must not have a passphrase';
       return PRIVATE_KEY.test(text) ? null : 'a key is PEM, and begins with -----BEGIN PRIVATE KEY-----';
   }

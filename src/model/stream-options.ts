@@ -72,6 +72,8 @@ export interface StreamOptions {
   readonly schemaRegistryBasicAuth: OptionSecret | null;
   readonly schemaRegistryBearerToken: OptionSecret | null;
   readonly schemaRegistryTlsCa: OptionSecret | null;
+  readonly schemaRegistryTlsClientCert: OptionSecret | null;
+  readonly schemaRegistryTlsClientKey: OptionSecret | null;
   readonly schemaRegistrySubjects: 'topic' | 'record' | 'topic_record';
 }
 
@@ -135,6 +137,8 @@ export const DEFAULT_STREAM_OPTIONS: StreamOptions = Object.freeze({
   schemaRegistryBasicAuth: null,
   schemaRegistryBearerToken: null,
   schemaRegistryTlsCa: null,
+  schemaRegistryTlsClientCert: null,
+  schemaRegistryTlsClientKey: null,
   schemaRegistrySubjects: 'topic',
 });
 
@@ -166,6 +170,8 @@ export const SCHEMA_REGISTRY_OPTION_KEYS = [
   'schemaRegistryBasicAuth',
   'schemaRegistryBearerToken',
   'schemaRegistryTlsCa',
+  'schemaRegistryTlsClientCert',
+  'schemaRegistryTlsClientKey',
   'schemaRegistrySubjects',
 ] as const satisfies readonly OptionKey[];
 

@@ -159,7 +159,8 @@ class Reading {
     const conflict: OptionConflict | null = conflictOf(options);
     if (conflict === null) return;
     const positions = conflict.keys.flatMap((key) => this.#positions.get(key) ?? []);
-    const hint = conflict.keys.includes('tlsClientKey') ? 'Give both.' : undefined;
+    const isHalf = conflict.keys.includes('tlsClientKey') || conflict.keys.includes('schemaRegistryTlsClientKey');
+    const hint = isHalf ? 'Give both.' : undefined;
     throw invalid(conflict.message, Math.max(...positions), conflict.detail, hint);
   }
 

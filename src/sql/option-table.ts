@@ -317,6 +317,22 @@ export const STREAM_OPTIONS: readonly StreamOption[] = Object.freeze([
     { destination: KAFKA },
   ),
   option(
+    'schema_registry_tls_client_cert',
+    'schemaRegistryTlsClientCert',
+    'secret',
+    null,
+    'certificate to show to the schema registry, in PEM',
+    { destination: KAFKA },
+  ),
+  option(
+    'schema_registry_tls_client_key',
+    'schemaRegistryTlsClientKey',
+    'secret',
+    null,
+    'key of schema_registry_tls_client_cert, in PEM',
+    { destination: KAFKA },
+  ),
+  option(
     'schema_registry_subjects',
     'schemaRegistrySubjects',
     'enum',

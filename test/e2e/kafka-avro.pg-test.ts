@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { AUTHORITY, CLIENT, OTHER_CLIENT } from '../support/certificates.ts';
 import { FakeRegistry } from '../support/fake-registry.ts';
 import { createTopics, startMockBrokers, TopicReader } from '../support/mock-brokers.ts';
 import { startKafkaStage } from '../support/kafka-stage.ts';
+import { CERTIFICATES } from '../support/server-certificates.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 // The law: with FORMAT AVRO every committed change is in its topic with the id of a schema by which another implementation reads
@@ -18,6 +20,7 @@ await createTopics(brokers, [
   'kept',
   'unwritable',
   'secret',
+  'certified',
   'renewed',
   'native',
   'debezium',
@@ -230,6 +233,54 @@ test('whom the registry does not know waits for other credentials, and loses not
   assert.equal((await read(registry, ['secret'], 1)).length, 1);
   const said = [...walhook.logLines, JSON.stringify(await sql('SHOW CREATE CDC STREAM secret_stream'))].join('\n');
   assert.doesNotMatch(said, /walhook:right|walhook:wrong/);
+});
+
+test('whom a registry asks for a certificate waits until there is one, and loses nothing', async () => {
+  const strict = { ...CERTIFICATES.localhost, ca: AUTHORITY, requestCert: true, rejectUnauthorized: true };
+  const registry = await FakeRegistry.start(strict);
+  await sql(
+    'CREATE TABLE certified (id int PRIMARY KEY)',
+    `CREATE CDC SECRET root AS '${CERTIFICATES.root}'`,
+    `CREATE CDC SECRET client_cert AS '${CLIENT.cert}'`,
+    `CREATE CDC SECRET client_key AS '${OTHER_CLIENT.key}'`,
+  );
+  const created = create('certified', `TOPIC 'certified'`, registry, '', ', schema_registry_tls_ca = SECRET root');
+  const reason =
+    /schema registry: TLS: a client certificate is asked for \(ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED\)$/;
+  await assert.rejects(sql(created), { code: 'HV00N', message: reason });
+  await sql(created.replace(/\)$/, ', validate = false)'), 'INSERT INTO certified VALUES (1)');
+  const refused = await waitFor('the refusal', async () => {
+    const shown = await status('certified_stream');
+    return shown.get('last_error') === null ? null : shown;
+  });
+  assert.match(refused.get('last_error')!, reason);
+  assert.deepEqual([refused.get('pending_events'), refused.get('dead_letters')], ['1', '0']);
+  const [attempt] = await sql('SHOW CDC DELIVERIES FOR certified_stream LIMIT 1');
+  assert.ok(attempt!.includes('misconfigured'), JSON.stringify(attempt));
+  const [, , , asked] = (await sql('CHECK CDC')).filter(([name]) =>
+    String(name).startsWith('stream certified_stream: '),
+  );
+  assert.match(String(asked![2]), reason);
+  // One of the two is refused; a pair that is none says so, and nothing is tried with it.
+  const certificate = 'schema_registry_tls_client_cert = SECRET client_cert';
+  await assert.rejects(sql(`ALTER CDC STREAM certified_stream SET (${certificate})`), {
+    code: '22023',
+    message: 'schema_registry_tls_client_cert and schema_registry_tls_client_key need each other',
+  });
+  const pair = `${certificate}, schema_registry_tls_client_key = SECRET client_key`;
+  await sql(`ALTER CDC STREAM certified_stream SET (${pair})`);
+  const unpaired = await waitFor('the pair', async () => {
+    const shown = await status('certified_stream');
+    return shown.get('status') === 'failed' ? shown : null;
+  });
+  const mismatch = 'schema_registry_tls_client_key: it is not the key of schema_registry_tls_client_cert';
+  assert.equal(unpaired.get('status_reason'), mismatch);
+  assert.deepEqual(registry.requests, []);
+  await sql(`ALTER CDC SECRET client_key AS '${CLIENT.key}'`);
+  assert.equal((await read(registry, ['certified'], 1)).length, 1);
+  const definition = JSON.stringify(await sql('SHOW CREATE CDC STREAM certified_stream'));
+  assert.ok(definition.includes(pair), definition);
+  assert.doesNotMatch([...walhook.logLines, definition].join('\n'), /PRIVATE KEY/);
 });
 
 test('what has no form in Avro is dead-lettered with its column, and what others have goes on', async () => {

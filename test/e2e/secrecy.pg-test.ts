@@ -94,6 +94,10 @@ test('whatever becomes of a statement with a secret, nobody is told it', async (
     ),
     '22023',
   );
+  for (const label of ['PRIVATE KEY', 'ENCRYPTED PRIVATE KEY']) {
+    const key = `-----BEGIN ${label}-----\n${secret()}`;
+    assert.equal(await say(client, avro(`schema_registry_tls_client_key = '${key}'`)), '22023');
+  }
   assert.equal(await say(client, avro(`schema_registry_url = 'http://u:${secret()}@r'`)), '42601');
   await say(client, 'CHECK CDC');
   // Beside statements of others, in one message and in one transaction, taken back and not.

@@ -43,6 +43,11 @@ const conflicts: readonly (readonly [before: Partial<StreamOptions>, set: Partia
     [{ bearerToken: secret }, { basicAuth: secret }, /^bearer_token and basic_auth exclude each other$/],
     [{}, { basicAuth: secret, authHeader: secret }, /^basic_auth and auth_header exclude each other$/],
     [{}, { tlsClientKey: secret }, /^tls_client_cert and tls_client_key need each other$/],
+    [
+      {},
+      { schemaRegistryTlsClientCert: secret },
+      /^schema_registry_tls_client_cert and schema_registry_tls_client_key need each other$/,
+    ],
     [{}, { headers: { a: 'x'.repeat(5000) } }, /^too many headers$/],
   ];
 for (const [before, set, message] of conflicts) {

@@ -10,9 +10,11 @@ import {
 } from '../../src/sinks/kafka/schema-registry.ts';
 import { makeSecureContext } from '../../src/sinks/secure-context.ts';
 import type { FailureOutcome, SinkRecord } from '../../src/sinks/sink.ts';
+import { AUTHORITY, type CertificateAndKey, CLIENT, OTHER_CLIENT, STRANGER } from '../support/certificates.ts';
 import { FakeRegistry, type ScriptedAnswer } from '../support/fake-registry.ts';
-import { record } from '../support/kafka-sinks.ts';
+import { kafkaSink, record } from '../support/kafka-sinks.ts';
 import { SELF_SIGNED } from '../support/self-signed.ts';
+import { CERTIFICATES } from '../support/server-certificates.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
 // The law: what a schema registry answers, or does not answer, is one outcome, and a schema is asked for once.
@@ -166,6 +168,62 @@ test('it is shown who one is, and by TLS only where its certificate is trusted',
   assert.doesNotMatch(refused.reason, /wrong/);
   const strict = await failureOf(client(fake.url).register('t-value', SCHEMA, 5_000));
   assert.deepEqual(brief(strict), ['misconfigured', 'schema_registry_tls_error', null]);
+});
+
+test('a certificate of ours is shown to a registry that asks for one; without it one is not let in', async () => {
+  const strict = { ca: AUTHORITY, requestCert: true, rejectUnauthorized: true };
+  // TLS 1.3 refuses a client after the handshake, when its first request is on its way.
+  for (const [maxVersion, reason] of [
+    [
+      'TLSv1.3',
+      /^schema registry: TLS: a client certificate is asked for \(ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED\)$/,
+    ],
+    ['TLSv1.2', /^schema registry: TLS: ERR_SSL_.*HANDSHAKE_FAILURE$/],
+  ] as const) {
+    const fake = await FakeRegistry.start({ ...CERTIFICATES.localhost, ...strict, maxVersion });
+    const shown = (pair: CertificateAndKey | null): SchemaRegistry => {
+      const secureContext = makeSecureContext(CERTIFICATES.root, pair?.cert ?? null, pair?.key ?? null);
+      assert.ok(secureContext !== null && !('problem' in secureContext));
+      return client(fake.url, { secureContext });
+    };
+    assert.equal(await shown(CLIENT).register('t-value', SCHEMA, 5_000), 1);
+    await shown(CLIENT).probe(5_000);
+    const asked = fake.requests.length;
+    for (const work of [shown(null).register('t-value', SCHEMA, 5_000), shown(null).probe(5_000)]) {
+      const refused = await failureOf(work);
+      assert.deepEqual(brief(refused), ['misconfigured', 'schema_registry_tls_error', null], maxVersion);
+      assert.match(refused.reason, reason);
+    }
+    // A server of Node's says nothing of a certificate that it does not trust; others send an alert.
+    const { code } = await failureOf(shown(STRANGER).register('t-value', SCHEMA, 5_000));
+    assert.match(code, /^schema_registry_(tls_error|connection_reset)$/);
+    assert.equal(fake.requests.length, asked);
+  }
+});
+
+test('secrets that are no certificate, no key, or not each other’s are a problem, not an attempt', () => {
+  const cases: readonly (readonly [Parameters<typeof kafkaSink>[0]['registry'], string])[] = [
+    [
+      { schemaRegistryTlsClientCert: CLIENT.cert, schemaRegistryTlsClientKey: OTHER_CLIENT.key },
+      'schema_registry_tls_client_key: it is not the key of schema_registry_tls_client_cert',
+    ],
+    [
+      { schemaRegistryTlsClientCert: 'no PEM', schemaRegistryTlsClientKey: CLIENT.key },
+      'schema_registry_tls_client_cert: a certificate is PEM, and begins with -----BEGIN CERTIFICATE-----',
+    ],
+    [
+      { schemaRegistryTlsClientCert: CLIENT.cert, schemaRegistryTlsClientKey: CLIENT.cert },
+      'schema_registry_tls_client_key: a key is PEM, and begins with -----BEGIN PRIVATE KEY-----',
+    ],
+    [
+      { schemaRegistryTlsCa: '-----BEGIN CERTIFICATE-----' },
+      'schema_registry_tls_ca: there is no whole certificate in it',
+    ],
+  ];
+  for (const [registry, problem] of cases) {
+    const options = { schemaRegistryUrl: 'https://127.0.0.1:1' };
+    assert.equal(kafkaSink({ brokers: '127.0.0.1:1', options, registry: registry! }).problem, problem);
+  }
 });
 
 /** A registry that counts, and answers when it is told to. */

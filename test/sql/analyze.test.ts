@@ -274,6 +274,14 @@ const refused: readonly Refused[] = [
     message: /exclude each other/,
     detail: /one way/,
   },
+  {
+    text: `CREATE CDC STREAM ON t TO KAFKA 'k' TOPIC 'x' FORMAT AVRO WITH (schema_registry_url = 'https://r',
+      schema_registry_tls_client_key = «SECRET k)`,
+    code: '22023',
+    message: /^schema_registry_tls_client_cert and schema_registry_tls_client_key need each other$/,
+    detail: /without its key/,
+    hint: /^Give both\.$/,
+  },
   // Kafka: what its brokers, its topic and its options may be.
   ...(
     [

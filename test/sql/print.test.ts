@@ -69,6 +69,7 @@ test('no printed statement has the value of a secret', () => {
     `CREATE CDC STREAM ON t TO WEBHOOK 'u' WITH (bearer_token = 'hunter2')`,
     `CREATE CDC STREAM ON t TO WEBHOOK 'u' WITH (signing_secret = hunter2)`,
     `ALTER CDC STREAM s SET (tls_client_key = $$hunter2$$)`,
+    `ALTER CDC STREAM s SET (schema_registry_tls_client_key = 'hunter2')`,
     `CREATE CDC ENDPOINT e AS 'u' WITH (basic_auth = 'hunter2')`,
     `ALTER CDC ENDPOINT e AS 'u' WITH (auth_header = ('hunter2'::text))`,
   ]) {

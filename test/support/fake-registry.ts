@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import { type AddressInfo } from 'node:net';
 import { after } from 'node:test';
 import { avroType, readAvro } from './avro-reader.ts';
@@ -32,14 +32,14 @@ export class FakeRegistry {
   always: ScriptedAnswer | null = null;
   #server: Server;
   #port = 0;
-  readonly #tls: { readonly key: string; readonly cert: string } | null;
+  readonly #tls: ServerOptions | null;
 
-  private constructor(tls: { readonly key: string; readonly cert: string } | null) {
+  private constructor(tls: ServerOptions | null) {
     this.#tls = tls;
     this.#server = this.#make();
   }
 
-  static async start(tls: { readonly key: string; readonly cert: string } | null = null): Promise<FakeRegistry> {
+  static async start(tls: ServerOptions | null = null): Promise<FakeRegistry> {
     const registry = new FakeRegistry(tls);
     await registry.up();
     after(() => registry.down());

@@ -14,6 +14,8 @@ export type KafkaCredentialOptions = Pick<
   | 'schemaRegistryBasicAuth'
   | 'schemaRegistryBearerToken'
   | 'schemaRegistryTlsCa'
+  | 'schemaRegistryTlsClientCert'
+  | 'schemaRegistryTlsClientKey'
   | 'tls'
   | 'tlsCa'
   | 'tlsClientCert'
@@ -32,7 +34,7 @@ export interface KafkaCredentials {
 export interface RegistryCredentials {
   /** Of `Authorization`; null: none. */
   readonly authorization: string | null;
-  /** Null: the system's authorities. */
+  /** Null: the system's authorities, and no certificate of ours. */
   readonly secureContext: SecureContext | null;
 }
 
@@ -44,6 +46,8 @@ const SECRETS = [
   'schemaRegistryBasicAuth',
   'schemaRegistryBearerToken',
   'schemaRegistryTlsCa',
+  'schemaRegistryTlsClientCert',
+  'schemaRegistryTlsClientKey',
 ] as const;
 
 /** Where a secret cannot be had, or is of no use, there are none: nobody logs in as somebody else. */
@@ -61,8 +65,13 @@ export function makeKafkaCredentials(
   const get = (key: SecretOptionKey): string | null => values.get(key) ?? null;
   const secureContext = makeSecureContext(get('tlsCa'), get('tlsClientCert'), get('tlsClientKey'));
   if (secureContext !== null && 'problem' in secureContext) return secureContext;
-  const ofRegistry = makeSecureContext(get('schemaRegistryTlsCa'), null, null);
-  if (ofRegistry !== null && 'problem' in ofRegistry) return { problem: `schema_registry_${ofRegistry.problem}` };
+  const ofRegistry = makeSecureContext(
+    get('schemaRegistryTlsCa'),
+    get('schemaRegistryTlsClientCert'),
+    get('schemaRegistryTlsClientKey'),
+    'schema_registry_',
+  );
+  if (ofRegistry !== null && 'problem' in ofRegistry) return ofRegistry;
   const registry = { authorization: authorization(get), secureContext: ofRegistry };
   const { saslMechanism: mechanism, saslUsername: user } = options;
   if (mechanism === 'none') return { sasl: null, secureContext, registry };

@@ -33,7 +33,7 @@ export interface SchemaRegistryOptions {
   readonly url: string;
   /** Of `Authorization`; null: none is sent. */
   readonly authorization: string | null;
-  /** Null: the system's authorities. */
+  /** Null: the system's authorities, and no certificate of ours. */
   readonly secureContext: SecureContext | null;
   readonly guard: AddressGuard;
   readonly lookup?: LookupFunction | undefined;
