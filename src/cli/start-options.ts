@@ -21,6 +21,8 @@ export const START_OPTIONS = {
   } satisfies OptionSpec<TcpAddress>,
   dataDir: {
     ...SERVE_OPTIONS.dataDir,
+    // Not that of `serve`, in whose folder the demo's streams would otherwise be.
+    default: '.walhook-demo',
     text: 'The folder of the demo: its PostgreSQL, the catalog and the change log; kept between starts.',
   },
   logLevel: { ...logLevel, default: 'warn' },
