@@ -51,6 +51,7 @@ export class EndpointTest {
         signatureSent: false,
         responseExcerpt: null,
         error: problem,
+        isBlocked: false,
       };
     }
     const startedMs = clock.monotonicMs();
@@ -63,7 +64,9 @@ export class EndpointTest {
     const error = isOk ? null : outcome.reason;
     const said = isOk ? null : (outcome.excerpt ?? null);
     const responseExcerpt = said === null ? null : withoutSecrets(said, secretTexts({ secrets, options, destination }));
-    return { ok: isOk, httpStatus, totalMs, signatureSent, responseExcerpt, error };
+    // Of a schema registry, too, whose codes begin with its name.
+    const isBlocked = !isOk && outcome.code.endsWith('egress_blocked');
+    return { ok: isOk, httpStatus, totalMs, signatureSent, responseExcerpt, error, isBlocked };
   }
 
   /**

@@ -12,6 +12,7 @@ import {
 } from './privileges.ts';
 import type { Column, ColumnType, Result, Value } from './result.ts';
 import { tagOf } from './tags.ts';
+import { BLOCKED_HINT } from './validate-destination.ts';
 
 /** Rows of SHOW CDC DELIVERIES and DEAD LETTERS, and requests of PEEK, where no LIMIT says how many. */
 const DEFAULT_ROWS = 100;
@@ -188,7 +189,7 @@ async function test(command: Extract<DeliveryCommand, { kind: 'test' }>, context
   return { columns, rows, tag, notices: tested.ok ? [] : [failedTest(tested)] };
 }
 
-function failedTest({ httpStatus, error }: TestResult): PgNotice {
+function failedTest({ httpStatus, error, isBlocked }: TestResult): PgNotice {
   return {
     severity: 'WARNING',
     code: httpStatus === null ? SQLSTATE.fdw_unable_to_establish_connection : SQLSTATE.fdw_error,
@@ -196,6 +197,7 @@ function failedTest({ httpStatus, error }: TestResult): PgNotice {
       httpStatus === null
         ? `the endpoint could not be reached: ${error}`
         : `the endpoint did not accept the event: ${error}`,
+    ...(isBlocked ? { hint: BLOCKED_HINT } : {}),
   };
 }
 

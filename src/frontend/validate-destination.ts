@@ -24,9 +24,9 @@ export async function validateDestination(
   const declaration = change.kind === 'create-stream' ? change.request : stream;
   if (!isWanted(declaration)) return;
   const target = { kind: 'declared', name: stream.name, declaration, transaction: staged.transaction } as const;
-  const { ok, httpStatus, error } = await control.delivery.test(target, signal);
+  const { ok, httpStatus, error, isBlocked } = await control.delivery.test(target, signal);
   if (ok) return;
-  const hint = 'The option validate = false leaves the test out.';
+  const hint = isBlocked ? BLOCKED_HINT : 'The option validate = false leaves the test out.';
   if (declaration.destination.kind === 'kafka') {
     throw new PgError('fdw_unable_to_establish_connection', `Kafka would not take events: ${error}`, { hint });
   }
@@ -35,6 +35,10 @@ export async function validateDestination(
   }
   throw new PgError('fdw_error', `the endpoint did not accept a test event: ${error}`, { hint });
 }
+
+/** Without the test the stream would be made, and wait. */
+export const BLOCKED_HINT =
+  'Whoever runs walhook says with --egress-allow (WALHOOK_EGRESS_ALLOW) which private addresses may be called; a reload is enough.';
 
 function setsDestination(change: StagedChange): change is StreamChange {
   if (change.kind === 'create-stream') return true;

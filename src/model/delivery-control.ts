@@ -93,6 +93,8 @@ export interface TestResult {
   readonly signatureSent: boolean;
   readonly responseExcerpt: string | null;
   readonly error: string | null;
+  /** The address may not be called: `error` names it, and what would allow it. */
+  readonly isBlocked: boolean;
 }
 
 /** What is asked of delivery about streams, by their ids. */

@@ -72,7 +72,7 @@ export class AddressGuard {
     if (parsed !== null && this.#allows(host, parsed)) return;
     const of = host === address ? '' : ` of ${host}`;
     throw new EgressBlockedError(
-      `the address ${address}${of} is not public; to allow it, add it to WALHOOK_EGRESS_ALLOW`,
+      `the address ${address}${of} is not public; to allow it, add it to --egress-allow (WALHOOK_EGRESS_ALLOW)`,
     );
   }
 

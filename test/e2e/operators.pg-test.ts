@@ -317,3 +317,43 @@ test('TEST tells whether the endpoint takes a signed event, and what it says', a
   await client.query('DROP CDC ENDPOINT tested');
   await client.query('DROP CDC SECRET sign');
 });
+
+/** Loopback is allowed here, and nothing else that is private. */
+const BLOCKED = 'http://10.255.255.1/';
+const BLOCKED_REASON =
+  'the address 10.255.255.1 is not public; to allow it, add it to --egress-allow (WALHOOK_EGRESS_ALLOW)';
+
+test('TEST of an address that may not be called names the option that would allow it', async () => {
+  const notices: (string | undefined)[][] = [];
+  const remember = ({ code, message, hint }: { [field in 'code' | 'message' | 'hint']: string | undefined }) =>
+    void notices.push([code, message, hint]);
+  client.on('notice', remember);
+  const [blocked] = await rows(client, `TEST CDC WEBHOOK '${BLOCKED}'`);
+  await rows(client, `TEST CDC WEBHOOK 'http://127.0.0.1:1/'`);
+  client.off('notice', remember);
+  assert.deepEqual([blocked!['ok'], blocked!['http_status'], blocked!['error']], [false, null, BLOCKED_REASON]);
+  const [[code, message, hint], refused] = notices as [string[], (string | undefined)[]];
+  assert.deepEqual([code, message], ['HV00N', `the endpoint could not be reached: ${BLOCKED_REASON}`]);
+  assert.match(String(hint), /--egress-allow \(WALHOOK_EGRESS_ALLOW\).*reload/);
+  assert.deepEqual(refused, ['HV00N', 'the endpoint could not be reached: connection refused', undefined]);
+});
+
+test('status and deliveries of a stream to such an address name it, too', async () => {
+  await client.query('CREATE TABLE blocked (id int PRIMARY KEY)');
+  await client.query(`CREATE CDC STREAM blocked_stream ON blocked TO WEBHOOK '${BLOCKED}' WITH (validate = false)`);
+  await client.query('INSERT INTO blocked VALUES (1)');
+  const status = await waitFor('the refusal', async () => {
+    const [found] = await rows(client, `SHOW CDC STREAMS LIKE 'blocked_stream'`);
+    return found!['last_error'] === null ? null : found!;
+  });
+  assert.deepEqual(
+    [status['status'], status['status_reason'], status['last_error']],
+    ['retrying', BLOCKED_REASON, BLOCKED_REASON],
+  );
+  const [attempt] = await rows(client, 'SHOW CDC DELIVERIES FOR blocked_stream LIMIT 1');
+  assert.deepEqual(
+    [attempt!['outcome'], attempt!['error_code'], attempt!['error']],
+    ['misconfigured', 'egress_blocked', BLOCKED_REASON],
+  );
+  await client.query('DROP CDC STREAM blocked_stream');
+});

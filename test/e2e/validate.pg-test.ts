@@ -71,6 +71,18 @@ test('one that cannot be reached is HV00N, one that answers something else HV000
   assert.equal(await codeOf(`ALTER CDC STREAM s SET ${TO}`), 'ok');
 });
 
+test('where the address may not be called, the option that would allow it is named', async () => {
+  const blocked = /the address 10\.255\.255\.1 is not public; to allow it, add it to --egress-allow/;
+  for (const to of [`WEBHOOK 'http://10.255.255.1/'`, `KAFKA '10.255.255.1:9092' TOPIC 't'`]) {
+    await assert.rejects(client.query(`CREATE CDC STREAM s ON orders TO ${to}`), {
+      code: 'HV00N',
+      message: blocked,
+      hint: /^Whoever runs walhook says with --egress-allow \(WALHOOK_EGRESS_ALLOW\)/,
+    });
+  }
+  assert.deepEqual(await names(), []);
+});
+
 test('in a transaction the endpoint and the secret are those of the transaction; a refusal fails it', async () => {
   const before = tests().length;
   await client.query('BEGIN');

@@ -278,7 +278,7 @@ class FakeDeliveries implements DeliveryControl {
   }
 
   test(): Promise<TestResult> {
-    const none = { responseExcerpt: null, error: null };
+    const none = { responseExcerpt: null, error: null, isBlocked: false };
     return Promise.resolve({ ok: true, httpStatus: 204, totalMs: 1, signatureSent: false, ...none });
   }
 

@@ -143,7 +143,7 @@ test('a broker that is named may be called or not, and so may those that a broke
   const blocked = kafkaSink({ brokers: fake.address, allow: [] });
   const named = await send(blocked, [record(0, 'a')]);
   assert.equal(failureOf(named), 'misconfigured egress_blocked');
-  assert.match((named as FailureOutcome).reason, /127\.0\.0\.1.*WALHOOK_EGRESS_ALLOW/);
+  assert.match((named as FailureOutcome).reason, /127\.0\.0\.1.* --egress-allow \(WALHOOK_EGRESS_ALLOW\)/);
   assert.equal(failureOf(await blocked.probe([], signal)), 'misconfigured egress_blocked');
   assert.equal(fake.requests.size, 0);
 

@@ -140,7 +140,10 @@ test('one that cannot be reached, hangs, or may not be called', async () => {
   const guarded = client(fake.url, { guard: new AddressGuard([]) });
   const blocked = await failureOf(guarded.register('t-value', SCHEMA, 5_000));
   assert.equal(blocked.class, 'misconfigured');
-  assert.match(blocked.reason, /^schema registry: the address 127\.0\.0\.1 is not public; .* WALHOOK_EGRESS_ALLOW$/);
+  assert.match(
+    blocked.reason,
+    /^schema registry: the address 127\.0\.0\.1 is not public; .* --egress-allow \(WALHOOK_EGRESS_ALLOW\)$/,
+  );
   const unknown = await failureOf(client('http://registry.invalid').register('t-value', SCHEMA, 5_000));
   assert.ok(['schema_registry_dns_unknown_host', 'schema_registry_dns_error'].includes(unknown.code), unknown.code);
 });

@@ -233,7 +233,10 @@ for (const scheme of ['http', 'https'] as const) {
       const sink = sinkFor(`${scheme}://${host}:${at.port}/`, lookup === undefined ? {} : { lookup }, []);
       const outcome = await send(sink);
       assert.equal(brief(outcome), 'misconfigured egress_blocked', host);
-      assert.match((outcome as { reason: string }).reason, /WALHOOK_EGRESS_ALLOW/);
+      assert.match(
+        (outcome as { reason: string }).reason,
+        /to allow it, add it to --egress-allow \(WALHOOK_EGRESS_ALLOW\)$/,
+      );
     }
     assert.equal(at.requests.length, 0);
     assert.equal(at.connectionsOpened, 0);
