@@ -120,7 +120,8 @@ export class DeliveryDesk implements DeliveryControl {
     const body = Buffer.from(request.body);
     const transformed = await this.#options.transformer.transform(`peek ${id}`, transform, body, limit);
     const shown = 'body' in transformed ? transformed.body.toString('utf8') : `transform failed: ${transformed.fault}`;
-    return { ...request, body: shown };
+    const length = 'body' in transformed ? String(transformed.body.length) : null;
+    return { ...request, body: shown, headers: request.headers && withLength(request.headers, length) };
   }
 
   inspect(stream: string, signal: AbortSignal): Promise<readonly Requirement[]> {
@@ -187,6 +188,14 @@ export class DeliveryDesk implements DeliveryControl {
     if (!record) throw missingObject('stream', name);
     return record.definition;
   }
+}
+
+/** `length`: what Content-Length is, where it is among them; null: nothing is sent. */
+function withLength(headers: PeekedRequest['headers'] & {}, length: string | null): PeekedRequest['headers'] & {} {
+  return headers.flatMap(([name, value]) => {
+    if (name !== 'Content-Length') return [[name, value] as const];
+    return length === null ? [] : [[name, length] as const];
+  });
 }
 
 /** The first of all, which are in that order each. */

@@ -64,6 +64,11 @@ test('JSONPATH sends what it selects; TEMPLATE what it writes; both keep every d
   await client.query('DROP CDC STREAM rows, chat, batch');
 });
 
+interface Peeked {
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 test('a transform is changed while the stream runs, and PEEK shows what it makes', async () => {
   await client.query(`CREATE CDC STREAM changing ON orders TO WEBHOOK '${receiver.url('/changing')}'
     TRANSFORM JSONPATH '$.key.id'`);
@@ -73,8 +78,11 @@ test('a transform is changed while the stream runs, and PEEK shows what it makes
   await client.query(`ALTER CDC STREAM changing SET TRANSFORM TEMPLATE '{"n": {{ key.id }} }'`);
   await client.query(`INSERT INTO orders VALUES (2, 1, 'x')`);
   await waitFor('the event is there to be seen', async () => {
-    const { rows } = await client.query<{ body: string }>('PEEK CDC STREAM changing');
-    return rows.length === 1 && rows[0]!.body === '{"n": 2 }';
+    const { rows } = await client.query<Peeked>('PEEK CDC STREAM changing');
+    if (rows.length !== 1 || rows[0]!.body !== '{"n": 2 }') return false;
+    // Of what it makes, and not of what it is given.
+    assert.equal(rows[0]!.headers['Content-Length'], '9');
+    return true;
   });
   await client.query('ALTER CDC STREAM changing RESUME');
   assert.deepEqual(await arrived('/changing', 2), ['"1"', '{"n": 2 }']);

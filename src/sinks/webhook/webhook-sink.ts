@@ -52,6 +52,7 @@ export class WebhookSink implements Sink {
   readonly #options: WebhookSinkOptions;
   readonly #compression: Compression | null;
   readonly #origin: string;
+  readonly #host: string;
   readonly #paths: RequestPaths;
   readonly #connector: Connector;
   readonly #head: RequestHead;
@@ -73,6 +74,7 @@ export class WebhookSink implements Sink {
     this.#options = sinkOptions;
     this.#compression = compression === 'none' || isForeign ? null : compression;
     this.#origin = url.origin;
+    this.#host = url.host;
     this.#paths = new RequestPaths(url);
     this.#nowMs = () => clock.monotonicMs();
     this.#underWay = new RequestsUnderWay(clock, options.requestTimeoutMs);
@@ -95,10 +97,14 @@ export class WebhookSink implements Sink {
     return new Promise((resolve) => this.#exchange(batch, signal, resolve));
   }
 
-  /** As it would be sent now. */
+  /**
+   * As it would be sent now, but for `Connection`. How long a compressed body is nobody knows before it is: there
+   * `Content-Length` is left out.
+   */
   shownHead(batch: SinkBatch): readonly HeaderPair[] {
     const { clock } = this.#options;
-    const flat = this.#shownHead.headers(batch, clock.now());
+    const length = this.#compression === null ? ['Content-Length', String(batch.body.length)] : [];
+    const flat = ['Host', this.#host, ...this.#shownHead.headers(batch, clock.now()), ...length];
     return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i]!, flat[2 * i + 1]!]);
   }
 
