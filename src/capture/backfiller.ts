@@ -26,9 +26,9 @@ import { RecentTransactions } from './recent-transactions.ts';
 import { SimpleSession } from './simple-session.ts';
 
 /** A page is to have so many bytes: a chunk of the log. */
-const PAGE_BYTES = 512 * 1024;
+const PAGE_BYTES = 1024 * 1024;
 const FIRST_ROWS = 100;
-const MAX_ROWS = 10_000;
+const MAX_ROWS = 20_000;
 /** So many pages are read before what became of the first of them is known. */
 const PAGES_AHEAD = 3;
 const FIRST_BLOCKS = 8;
@@ -351,6 +351,7 @@ export class Backfiller {
     const draft = rows.count === 0 ? null : backfillChunk({ backfill, facts, read }, rows, mark, this.#frames);
     if (read.next !== null && draft !== null) this.#adaptLimit(read.rows.count, draft.data.length);
     const rowsDone = progress.rowsDone + rows.count;
+    read.rows.release();
     const place = read.next;
     const table = place === null ? progress.table + 1 : progress.table;
     return { draft, save: () => this.#save({ ...progress, place, table, rowsDone }) };

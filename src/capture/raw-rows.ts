@@ -1,7 +1,9 @@
 const FIRST_BYTES = 4 * 1024;
 /** What does not fit into the first bytes is a page of a table: growing to it step by step copies it twice. */
-const SECOND_BYTES = 512 * 1024;
+const SECOND_BYTES = 1024 * 1024;
 const NONE = Buffer.alloc(0);
+/** As many as pages are under way. */
+const MAX_SPARE = 4;
 /** A message's type and length. */
 const HEAD_BYTES = 5;
 
@@ -19,11 +21,20 @@ export class RawRows {
   #count = 0;
   #last = 0;
   readonly #maxBytes: number;
+  readonly #spare: Buffer[];
   #isCut = false;
 
-  /** Of more than `maxBytes`, the first rows are kept: at least one. */
-  constructor(maxBytes = Infinity) {
+  /** Of more than `maxBytes`, the first rows are kept: at least one. `spare`: buffers of earlier pages, to be used again. */
+  constructor(maxBytes = Infinity, spare: Buffer[] = []) {
     this.#maxBytes = maxBytes;
+    this.#spare = spare;
+  }
+
+  /** The rows are not needed any more: their bytes may become those of others. */
+  release(): void {
+    if (this.#bytes.length >= SECOND_BYTES && this.#spare.length < MAX_SPARE) this.#spare.push(this.#bytes);
+    this.#bytes = NONE;
+    this.#end = this.#count = 0;
   }
 
   /** There were more rows than these. */
@@ -103,7 +114,9 @@ export class RawRows {
     const wanted = this.#end + more;
     if (wanted <= this.#bytes.length) return;
     const least = wanted <= FIRST_BYTES ? FIRST_BYTES : SECOND_BYTES;
-    const larger = Buffer.allocUnsafeSlow(Math.max(least, wanted, this.#bytes.length * 2));
+    const bytes = Math.max(least, wanted, this.#bytes.length * 2);
+    const spare = bytes < SECOND_BYTES ? -1 : this.#spare.findIndex(({ length }) => length >= bytes);
+    const larger = spare < 0 ? Buffer.allocUnsafeSlow(bytes) : this.#spare.splice(spare, 1)[0]!;
     this.#bytes.copy(larger, 0, 0, this.#end);
     this.#bytes = larger;
   }

@@ -44,6 +44,8 @@ export class SimpleSession {
   #pieceBytes = 0;
   #wantedBytes = 0;
   #error: Error | null = null;
+  /** Of rows that were released. */
+  readonly #spare: Buffer[] = [];
 
   /** For `open`; nothing is done yet. */
   constructor(upstream: Upstream, clock: Clock, limits: AdminLimits) {
@@ -136,7 +138,7 @@ export class SimpleSession {
       head.error ??= error;
     }
     if (head === undefined) return;
-    if (tag === ROW_DESCRIPTION) head.rows = new RawRows(head.maxBytes);
+    if (tag === ROW_DESCRIPTION) head.rows = new RawRows(head.maxBytes, this.#spare);
     else if (tag === COMMAND_COMPLETE) {
       head.answers.push(head.rows ?? new RawRows());
       head.rows = null;

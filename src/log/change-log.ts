@@ -75,6 +75,7 @@ export class ChangeLog {
   readonly #insertChunk: Database.Statement;
   readonly #insertRelation: Database.Statement;
   readonly #insertMark: Database.Statement;
+  readonly #size: Database.Statement;
   #newestRelations: Map<number, NewestRelation>;
   #firstId: number;
   #lastId: number;
@@ -92,6 +93,10 @@ export class ChangeLog {
     this.#insertRelation = db.prepare('INSERT INTO relation (oid, message) VALUES (?, ?)');
     this.#insertMark = db.prepare(
       'INSERT OR IGNORE INTO commit_mark (commit_lsn, commit_micros, xid) VALUES (?, ?, ?)',
+    );
+    this.#size = db.prepare(
+      `SELECT (page_count - freelist_count) * page_size AS bytes
+         FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()`,
     );
     this.#newestRelations = new Map();
     this.#firstId = 0;
@@ -334,9 +339,9 @@ export class ChangeLog {
 
   /** Bytes of the file in use, and the number of chunks. */
   size(): LogSize {
-    const pragma = (name: string): number => this.#db.pragma(name, { simple: true }) as number;
+    const { bytes } = this.#size.get() as { bytes: number };
     return {
-      bytes: (pragma('page_count') - pragma('freelist_count')) * pragma('page_size'),
+      bytes,
       chunks: this.#firstId === 0 ? 0 : this.#lastId - this.#firstId + 1,
     };
   }

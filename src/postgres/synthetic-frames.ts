@@ -77,35 +77,10 @@ export class SyntheticFrames {
       const columns = data.readUInt16BE(row);
       const bytes = data.readUInt32BE(row - DATA_ROW_LENGTH_BYTES) - DATA_ROW_LENGTH_BYTES;
       this.#reserve(head.length + bytes + columns);
-      this.#insertRow(head, data, row, columns);
+      const start = this.#bytes;
+      this.#bytes = copyRow(this.#buffer, start, head, data, row, columns);
+      this.#end(start);
     }
-  }
-
-  #insertRow(head: Buffer, data: Buffer, row: number, columns: number): void {
-    const into = this.#buffer;
-    const start = this.#bytes;
-    let end = start;
-    for (let i = 0; i < head.length; i++) into[end++] = head[i]!;
-    into[end++] = columns >>> 8;
-    into[end++] = columns & 0xff;
-    let at = row + 2;
-    for (let i = 0; i < columns; i++) {
-      const length = (data[at]! << 24) | (data[at + 1]! << 16) | (data[at + 2]! << 8) | data[at + 3]!;
-      if (length < 0) {
-        into[end++] = TUPLE.null;
-        at += 4;
-        continue;
-      }
-      into[end++] = TUPLE.text;
-      const next = at + 4 + length;
-      if (length < SHORT_BYTES) while (at < next) into[end++] = data[at++]!;
-      else {
-        end += data.copy(into, end, at, next);
-        at = next;
-      }
-    }
-    this.#bytes = end;
-    this.#end(start);
   }
 
   /** Everything that was written; nothing is to be written after it but behind a `clear`. */
@@ -165,6 +140,30 @@ export class SyntheticFrames {
     this.#buffer.copy(larger, 0, 0, this.#bytes);
     this.#buffer = larger;
   }
+}
+
+/** Writes the head and the row's columns at `start`; gives where they end. */
+function copyRow(into: Buffer, start: number, head: Buffer, data: Buffer, row: number, columns: number): number {
+  into.set(head, start);
+  let end = start + head.length;
+  into[end++] = data[row]!;
+  into[end++] = data[row + 1]!;
+  let at = row + 2;
+  for (let i = 0; i < columns; i++) {
+    const length = (data[at]! << 24) | (data[at + 1]! << 16) | (data[at + 2]! << 8) | data[at + 3]!;
+    const next = at + 4 + Math.max(0, length);
+    if (length < 0) {
+      into[end++] = TUPLE.null;
+    } else if (length < SHORT_BYTES) {
+      into[end++] = TUPLE.text;
+      for (let from = at; from < next; from++) into[end++] = data[from]!;
+    } else {
+      into[end++] = TUPLE.text;
+      end += data.copy(into, end, at, next);
+    }
+    at = next;
+  }
+  return end;
 }
 
 /** An insert's frame up to its columns, without its length. */
