@@ -37,12 +37,17 @@ export interface PipelineOptions {
   readonly logFormat: 'json' | 'pretty';
 }
 
+/** Capture's objects end with the read that made them. */
+const CAPTURE_YOUNG_MB = 12;
+/** What a request takes lives until its answer: collected before that, it is copied. */
+const DELIVERY_YOUNG_MB = 24;
+
 type StatusOf<From> = Extract<From, { kind: 'status' }>;
 
 /** The threads that all databases share. */
 export class DataThreads {
-  readonly capture = new SharedThread('capture');
-  readonly delivery = new SharedThread('delivery');
+  readonly capture = new SharedThread('capture', CAPTURE_YOUNG_MB);
+  readonly delivery = new SharedThread('delivery', DELIVERY_YOUNG_MB);
 
   /** Rejects when either ends by itself. */
   get failed(): Promise<never> {

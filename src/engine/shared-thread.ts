@@ -8,7 +8,7 @@ import { entryUrl, post, type FromOpening, type ToSharedThread } from './thread.
  * whose number is limited. V8 sizes its generations by what they may become: with the machine's default it lets some
  * hundred megabytes more of garbage stand before it collects.
  */
-const HEAP_LIMITS: ResourceLimits = { maxYoungGenerationSizeMb: 12, maxOldGenerationSizeMb: 256 };
+const MAX_OLD_GENERATION_MB = 256;
 
 /** One worker thread while it has parts. */
 interface Host {
@@ -24,11 +24,14 @@ interface Host {
  */
 export class SharedThread {
   readonly name: string;
+  readonly #limits: ResourceLimits;
   readonly #failure = Promise.withResolvers<never>();
   #host: Host | null = null;
 
-  constructor(name: string) {
+  /** `youngMb`: what its short-lived objects may take before they are collected. */
+  constructor(name: string, youngMb: number) {
     this.name = name;
+    this.#limits = { maxYoungGenerationSizeMb: youngMb, maxOldGenerationSizeMb: MAX_OLD_GENERATION_MB };
     this.#failure.promise.catch(() => undefined);
   }
 
@@ -52,7 +55,7 @@ export class SharedThread {
   }
 
   #start(): Host {
-    const worker = new Worker(entryUrl(`${this.name}-thread`), { name: this.name, resourceLimits: HEAP_LIMITS });
+    const worker = new Worker(entryUrl(`${this.name}-thread`), { name: this.name, resourceLimits: this.#limits });
     const ended = Promise.withResolvers<void>();
     const host: Host = { worker, ended: ended.promise, parts: 0, isEnding: false };
     worker.on('error', (error) => this.#failure.reject(error instanceof Error ? error : new Error(String(error))));
