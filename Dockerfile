@@ -11,7 +11,9 @@ COPY . .
 RUN npm run build && npm prune --omit=dev --omit=optional
 
 FROM node:24.21.0-bookworm-slim
+# With an arena for each thread glibc keeps some 25 MB more of what was given back.
 ENV NODE_ENV=production \
+    MALLOC_ARENA_MAX=2 \
     WALHOOK_LISTEN=0.0.0.0:7432 \
     WALHOOK_HTTP=0.0.0.0:7480 \
     WALHOOK_DATA_DIR=/var/lib/walhook
