@@ -61,8 +61,8 @@ export class CircuitBreaker {
   constructor(enabled: boolean, random: Random, stored: StoredCircuit = CLOSED_CIRCUIT) {
     this.#random = random;
     this.#enabled = enabled;
-    // Which probes of an earlier life succeeded is not known: it begins with the first again.
-    this.#state = stored.state === 'closed' ? 'closed' : 'open';
+    // Which probes of an earlier life succeeded is not known: a half-open one begins with the first again.
+    this.#state = stored.state;
     this.#openedAtMs = stored.openedAtMs;
     this.#nextProbeAtMs = stored.nextProbeAtMs;
     this.#failedProbes = stored.failedProbes;

@@ -81,6 +81,12 @@ export class Gate {
     return this.#throttledUntilMs;
   }
 
+  /** Until when nothing starts, whatever is due: for the circuit's next probe, or as the receiver has asked; 0: it may. */
+  get shutUntilMs(): number {
+    const { state, nextProbeAtMs } = this.breaker.stored;
+    return Math.max(this.#throttledUntilMs, state === 'open' ? (nextProbeAtMs ?? 0) : 0);
+  }
+
   /** What was asked for is forgotten: somebody knows better, or it is another receiver. */
   unthrottle(): void {
     this.#throttledUntilMs = 0;

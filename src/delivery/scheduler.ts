@@ -395,9 +395,15 @@ export class Scheduler<E extends SchedulerEvent> {
     return atMs === Infinity ? null : atMs;
   }
 
-  /** When the earliest waiting batch is due; null where none waits. */
+  /** When the earliest waiting batch is tried; null where none waits. */
   get nextRetryMs(): number | null {
-    return this.#waiting.peek()?.dueAtMs ?? null;
+    const first = this.#waiting.peek();
+    return first === undefined ? null : this.triedAtMs(first);
+  }
+
+  /** When a batch that waits is tried: where it is due, but the gate is shut for longer, then. */
+  triedAtMs(batch: Batch<E>): number {
+    return Math.max(batch.dueAtMs, this.#gate.shutUntilMs);
   }
 
   /** Takes an attempt's outcome. `failedMembers`: the indexes that an `ok` excepts. */

@@ -463,7 +463,9 @@ export class StreamDelivery implements ReaderTarget {
       head: (request: SinkBatch) => this.#outbox.shownHead(request),
     };
     const whole = { ...parts, shape: { ...parts.shape, maxBytes: Infinity } };
-    const peeked = waiting.map(({ entries, attempts, dueAtMs }) => peekRequest(whole, entries, attempts, dueAtMs)[0]);
+    const peeked = waiting.map(
+      (batch) => peekRequest(whole, batch.entries, batch.attempts, this.#scheduler.triedAtMs(batch))[0],
+    );
     for (let rest = next; rest.length > 0 && peeked.length < limit;) {
       const most = rest.slice(0, this.#definition.options.batchMaxEvents);
       const [request, count] = peekRequest(parts, most, 0, null);
@@ -568,7 +570,7 @@ export class StreamDelivery implements ReaderTarget {
     this.#account();
     this.#statistics.attempt(outcome, settlement, { nowMs, tookMs, bodyBytes: request.body.length });
     if (outcome.class !== 'cancelled') {
-      const nextRetryAtMs = batch.state === 'waiting' ? batch.dueAtMs : null;
+      const nextRetryAtMs = batch.state === 'waiting' ? this.#scheduler.triedAtMs(batch) : null;
       const times = { startedAtMs: nowMs - tookMs, durationMs: tookMs, nextRetryAtMs };
       const { id: streamId } = this.#definition;
       const attempt = { streamId, attempt: request.attempt, ids, outcome, ...times };

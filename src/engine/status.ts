@@ -116,7 +116,8 @@ function nameStatus(
   if (capture.state !== 'streaming') return { status: 'starting', statusReason: capture.error };
   if (delivery.blockedReason !== null) return { status: 'failed', statusReason: delivery.blockedReason };
   if (capture.error !== null) return { status: 'failed', statusReason: capture.error };
-  if (delivery.circuitState !== 'closed') {
+  // Half-open, it is being tried: the probes say by themselves whether the stream gets on.
+  if (delivery.circuitState === 'open') {
     return { status: 'circuit_open', statusReason: delivery.lastError ?? 'the endpoint has failed repeatedly' };
   }
   const backfill = backfillOf(definition, capture);

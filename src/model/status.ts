@@ -65,7 +65,7 @@ export interface DeliveryStatus {
   readonly lastHttpStatus: number | null;
   readonly lastError: string | null;
   readonly lastErrorAtMs: number | null;
-  /** When the earliest waiting retry is due; null where none waits. */
+  /** When the earliest waiting retry is made, not before the circuit's next probe; null where none waits. */
   readonly nextRetryAtMs: number | null;
   readonly circuitState: CircuitStateName;
   /** Both null while the circuit is closed. */

@@ -105,10 +105,21 @@ test('what was under way when it opened changes nothing', () => {
   assert.deepEqual(breaker.stored, before);
 });
 
+test('a half-open circuit is half-open after a restart, and three probes close it from there', () => {
+  const before = breakerAfter(...five('transient'));
+  const nowMs = before.readyAtMs(0, 0);
+  for (let probe = 0; probe < 2; probe++) before.settle('ok', before.start(), nowMs);
+  const after = new CircuitBreaker(true, middle, before.stored);
+  assert.deepEqual([after.state, after.readyAtMs(nowMs, 0)], ['half_open', 0]);
+  for (const state of ['half_open', 'half_open', 'closed']) {
+    after.settle('ok', after.start(), nowMs);
+    assert.equal(after.state, state);
+  }
+});
+
 test('an open circuit outlives a restart, one that is switched off does not', () => {
   const { stored } = breakerAfter(...five('transient'));
   assert.deepEqual(new CircuitBreaker(true, middle, stored).stored, stored);
-  assert.equal(new CircuitBreaker(true, middle, { ...stored, state: 'half_open' }).state, 'open');
   const off = new CircuitBreaker(true, middle, stored);
   off.configure(false);
   assert.deepEqual(off.stored, CLOSED_CIRCUIT);

@@ -29,6 +29,10 @@ test('an endpoint that is down is left alone, also after a restart, and is seen 
   const [open] = before.delivery.status();
   assert.equal(open!.circuitState, 'open');
   assert.ok(open!.circuitOpenedAtMs! <= before.clock.now() && open!.circuitNextProbeAtMs! > before.clock.now());
+  assert.equal(open!.nextRetryAtMs, open!.circuitNextProbeAtMs, 'nothing is tried before the probe');
+  const last = before.delivery.control({ kind: 'deliveries', streamIds: [streamDefinition().id], limit: 1 });
+  assert.ok(last.kind === 'deliveries');
+  assert.equal(last.deliveries[0]!.nextRetryAtMs, open!.circuitNextProbeAtMs);
   await before.stop();
 
   const after = new Stage(chunks.chunks, path);
@@ -38,6 +42,7 @@ test('an endpoint that is down is left alone, also after a restart, and is seen 
   const [still] = after.delivery.status();
   assert.equal(still!.circuitState, 'open');
   assert.equal(still!.circuitNextProbeAtMs, open!.circuitNextProbeAtMs);
+  assert.equal(still!.nextRetryAtMs, open!.circuitNextProbeAtMs);
   await after.clock.advance(open!.circuitNextProbeAtMs! - after.clock.now() - 10);
   assert.equal(after.sink.sent.length, 0);
   await after.clock.advance(20_000);
@@ -80,6 +85,8 @@ async function throttled(path: string): Promise<{ chunks: ReturnType<typeof writ
   on.configure(streamDefinition({ options: { maxInFlight: 1 } }));
   await on.clock.advance(60_000);
   assert.equal(on.sink.sent.length, 1);
+  const [status] = on.delivery.status();
+  assert.ok(status!.nextRetryAtMs! >= status!.lastErrorAtMs! + busy.retryAfterMs);
   await on.stop();
   return { chunks: chunks.chunks, atMs: on.clock.now() };
 }
