@@ -53,7 +53,7 @@ export class StreamStatistics {
     if (settlement.acknowledged.length > 0) this.#lastDeliveryAtMs = nowMs;
     if (outcome.status !== null) this.#lastHttpStatus = outcome.status;
     if (outcome.class !== 'ok') this.fault(outcome.reason, nowMs);
-    if (outcome.class !== 'ok' || settlement.retried > 0) this.#failed++;
+    this.#failed += settlement.retried + settlement.dead.length + settlement.skipped.length;
   }
 
   /** Dead letters were discarded. */

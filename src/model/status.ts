@@ -41,7 +41,7 @@ export interface DeliveryStatus {
   readonly startedAtMs: number | null;
   readonly eventsCaptured: number;
   readonly eventsDelivered: number;
-  /** Attempts that failed. */
+  /** Events of attempts that failed: one that is retried counts each time. */
   readonly eventsFailed: number;
   readonly eventsRetried: number;
   readonly deadLetters: number;

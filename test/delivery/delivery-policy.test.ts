@@ -51,6 +51,28 @@ test('an endpoint that is down is left alone, also after a restart, and is seen 
   await after.stop();
 });
 
+test('what fails is counted in events, each time: of a batch all, of a listed part that part, and what dies too', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 3);
+  chunks.cut();
+  const on = stage(chunks.chunks);
+  let requests = 0;
+  on.sink.answer = ({ body }) => {
+    requests++;
+    if (requests <= 2) return DOWN;
+    if (requests === 3) return { class: 'ok', status: 200, failed: [String((JSON.parse(body.toString()) as { id: string }[])[0]!.id)] };
+    return REJECTED;
+  };
+  on.configure(streamDefinition({ options: { batchMaxEvents: 10, maxInFlight: 1 } }));
+  await on.clock.advance(3_600_000);
+  const [{ eventsFailed, eventsRetried, eventsDelivered, deadLetters }] = on.delivery.status() as [DeliveryStatus];
+  assert.equal(requests, 8);
+  assert.deepEqual([eventsDelivered, deadLetters], [2, 1]);
+  // Three events twice, one that was listed, and that one rejected five times, after the last of which it is dead.
+  assert.deepEqual([eventsFailed, eventsRetried], [3 + 3 + 1 + 5, 3 + 3 + 1 + 4]);
+  await on.stop();
+});
+
 test('another endpoint begins with a closed circuit', async () => {
   const chunks = writer();
   insertRows(chunks, 1, 10);

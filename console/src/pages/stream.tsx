@@ -170,7 +170,7 @@ function Overview({ name, status, live }: Omit<TabProps, 'tab'>): JSX.Element {
           facts={[
             ['Captured', count(status['events_captured'])],
             ['Delivered', count(status['events_delivered'])],
-            ['Failed attempts', count(status['events_failed'])],
+            ['Failed, each time', count(status['events_failed'])],
             ['Retried', count(status['events_retried'])],
             ['Filtered out', count(status['events_filtered'])],
             ['Pending', count(status['pending_events'])],
