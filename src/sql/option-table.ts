@@ -110,9 +110,16 @@ export const STREAM_OPTIONS: readonly StreamOption[] = Object.freeze([
   option('connect_timeout', 'connectTimeoutMs', 'interval', '5s', 'to a connection, TLS included', {
     range: ['1ms', '1h'],
   }),
-  option('max_retries', 'maxRetries', 'int', '0', 'retries of a request that fails; 0 is unlimited', {
-    range: ['0', '1000000'],
-  }),
+  option(
+    'max_retries',
+    'maxRetries',
+    'int',
+    '0',
+    'retries of a request that fails; 0 is unlimited, but for a rejected event, which has four at most',
+    {
+      range: ['0', '1000000'],
+    },
+  ),
   option('max_retry_duration', 'maxRetryDurationMs', 'interval', '24h', 'retries of one request; 0 is unlimited', {
     range: ['0s', '365d'],
   }),
@@ -121,7 +128,7 @@ export const STREAM_OPTIONS: readonly StreamOption[] = Object.freeze([
     'initialBackoffMs',
     'interval',
     '1s',
-    'wait before the first retry; doubles with each, ±20 % jitter',
+    'wait before the first retry; doubles with each, ±20 % jitter; a rejected event has waits of its own',
     { range: ['1ms', '1d'] },
   ),
   option('max_backoff', 'maxBackoffMs', 'interval', '5min', 'longest wait between two retries', {

@@ -234,6 +234,38 @@ test('an endpoint that is down for days dead-letters nothing; what fails for its
   await on.stop();
 });
 
+for (const [maxRetries, requests] of [
+  [0, 5],
+  [1, 2],
+  [3, 4],
+  [4, 5],
+  [9, 5],
+] as const) {
+  test(`max_retries = ${maxRetries}: an event that is rejected is dead after ${requests} requests`, async () => {
+    const chunks = writer();
+    insertRows(chunks, 1, 1);
+    chunks.cut();
+    const on = stage(chunks.chunks);
+    on.sink.answer = () => REJECTED;
+    on.configure(streamDefinition({ options: { maxRetries } }));
+    await on.clock.advance(3_600_000);
+    assert.deepEqual([on.sink.sent.length, on.delivery.status()[0]!.deadLetters], [requests, 1]);
+    await on.stop();
+  });
+}
+
+test('max_retries counts rejections and failures of one event together', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 1);
+  chunks.cut();
+  const on = stage(chunks.chunks);
+  on.sink.answer = () => (on.sink.sent.length <= 2 ? DOWN : REJECTED);
+  on.configure(streamDefinition({ options: { maxRetries: 3 } }));
+  await on.clock.advance(3_600_000);
+  assert.deepEqual([on.sink.sent.length, on.delivery.status()[0]!.deadLetters], [4, 1]);
+  await on.stop();
+});
+
 test('on_exhausted = pause stops the stream with its reason, and RESUME gives all retries anew', async () => {
   const chunks = writer();
   insertRows(chunks, 1, 3);
