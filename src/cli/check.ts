@@ -8,6 +8,7 @@ import { PUBLICATION } from '../capture/publication.ts';
 import { slotNameOf } from '../catalog/slot-name.ts';
 import { ConfigError, loadOptions } from '../config/load.ts';
 import { CHECK_OPTIONS, DOCTOR_OPTIONS } from '../config/options.ts';
+import { ownerAdvice } from '../engine/publishing-rights.ts';
 import { DELIVERY_FILE } from '../log/database-folder.ts';
 import { checkFile, LOG_FILE } from '../log/schema.ts';
 import type { Requirement } from '../model/requirement.ts';
@@ -99,9 +100,10 @@ async function requirementsOf(
 ): Promise<Requirement[]> {
   const upstream = new Upstream(config, { clock: systemClock, random: systemRandom, logger: silentLogger });
   try {
-    return await withAdmin(upstream, (admin) => {
-      return checkUpstream(admin, { slotName, publicationName: PUBLICATION, tableOids, insertsOnly });
-    });
+    return await withAdmin(upstream, async (admin) => [
+      ...(await checkUpstream(admin, { slotName, publicationName: PUBLICATION, tableOids, insertsOnly })),
+      ...(await ownerAdvice(admin, tableOids)),
+    ]);
   } catch (error) {
     const found = error instanceof Error ? error.message : String(error);
     return [{ requirement: 'server can be reached', ok: false, found, fix: '-- see --upstream' }];
@@ -110,10 +112,14 @@ async function requirementsOf(
 
 function report(requirements: readonly Requirement[]): number {
   for (const { requirement, ok, found, fix } of requirements) {
-    process.stdout.write(`${ok ? 'ok     ' : 'MISSING'}  ${requirement}: ${found}\n`);
+    const word = ok ? (fix === null ? 'ok' : 'advice') : 'MISSING';
+    process.stdout.write(`${word.padEnd(7)}  ${requirement}: ${found}\n`);
     if (fix !== null) process.stdout.write(`         ${fix}\n`);
   }
   const missing = requirements.filter(({ ok }) => !ok).length;
-  process.stdout.write(missing === 0 ? 'All is well.\n' : `${missing} of ${requirements.length} are missing.\n`);
+  const isAdvised = requirements.some(({ ok, fix }) => ok && fix !== null);
+  const well = isAdvised ? 'All is well, but for streams that the advice is about.' : 'All is well.';
+  const lacking = `${missing} of ${requirements.length} ${missing === 1 ? 'is' : 'are'} missing.`;
+  process.stdout.write(`${missing === 0 ? well : lacking}\n`);
   return missing === 0 ? 0 : 1;
 }

@@ -14,6 +14,7 @@ import { askServer } from '../upstream/questions.ts';
 import { scopeTablesExpression, TABLES_BY_NAME, TABLES_BY_OID, type TableFacts } from '../upstream/table-facts.ts';
 import { withAdmin } from '../upstream/connect.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { ownerAdvice, publishing } from './publishing-rights.ts';
 import type { PublishedTable, Source, SourceServer, TableName, TransactionStatus } from './source.ts';
 
 /** One upstream database, asked on a connection for each occasion: definitions change rarely. */
@@ -39,11 +40,13 @@ export class UpstreamSource implements Source {
       const source = await askIdentity(admin);
       let startLsn: Lsn = 0n;
       const none = { oid: null, insertsOnly: false };
-      for (const { oid: tableOid, insertsOnly } of tables.length === 0 ? [none] : tables) {
-        // The slot is there after the first table, whoever made it.
-        startLsn = await armTable(admin, { ...names, tableOid, insertsOnly, isFirst });
-      }
-      return { startLsn, source };
+      return publishing(admin, PUBLICATION, oidsOf(tables), async () => {
+        for (const { oid: tableOid, insertsOnly } of tables.length === 0 ? [none] : tables) {
+          // The slot is there after the first table, whoever made it.
+          startLsn = await armTable(admin, { ...names, tableOid, insertsOnly, isFirst });
+        }
+        return { startLsn, source };
+      });
     });
   }
 
@@ -78,26 +81,33 @@ export class UpstreamSource implements Source {
     return this.#ask(async (admin) => {
       const names = { slotName: this.#slotName, publicationName: PUBLICATION };
       const source = await askIdentity(admin);
-      const tableOids = tables.map(({ oid }) => oid);
+      const tableOids = oidsOf(tables);
       const insertsOnly = insertsOnlyOf(tables);
-      const startLsn = await rearm(admin, { ...names, tableOids, insertsOnly, logLsn, isForced });
+      const startLsn = await publishing(admin, PUBLICATION, tableOids, () =>
+        rearm(admin, { ...names, tableOids, insertsOnly, logLsn, isForced }),
+      );
       return startLsn === null ? null : { startLsn, source };
     });
   }
 
   async republish(request: RepublishRequest): Promise<void> {
-    await this.#ask((admin) => republish(admin, PUBLICATION, request));
+    await this.#ask((admin) =>
+      publishing(admin, PUBLICATION, request.oids, () => republish(admin, PUBLICATION, request)),
+    );
   }
 
   async check(tables: readonly PublishedTable[]): Promise<readonly Requirement[]> {
-    const tableOids = tables.map(({ oid }) => oid);
+    const tableOids = oidsOf(tables);
     const request = {
       slotName: this.#slotName,
       publicationName: PUBLICATION,
       tableOids,
       insertsOnly: insertsOnlyOf(tables),
     };
-    return this.#ask((admin) => checkUpstream(admin, request));
+    return this.#ask(async (admin) => [
+      ...(await checkUpstream(admin, request)),
+      ...(await ownerAdvice(admin, tableOids)),
+    ]);
   }
 
   async unpublish(oids: readonly number[]): Promise<void> {
@@ -176,6 +186,10 @@ async function ask<T>(upstream: Upstream, question: (admin: pg.Client) => Promis
 
 function codeOf(error: unknown): unknown {
   return (error as { code?: unknown } | null | undefined)?.code;
+}
+
+function oidsOf(tables: readonly PublishedTable[]): number[] {
+  return tables.map(({ oid }) => oid);
 }
 
 function insertsOnlyOf(tables: readonly PublishedTable[]): ReadonlySet<number> {

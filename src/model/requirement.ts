@@ -3,7 +3,7 @@ export interface Requirement {
   readonly requirement: string;
   readonly ok: boolean;
   readonly found: string;
-  /** SQL that mends it, or advice after `--`; null where nothing is to be mended. */
+  /** SQL that mends it, or advice after `--`; null where nothing is to be mended. Of one that is `ok`: what may be wanted later. */
   readonly fix: string | null;
 }
 

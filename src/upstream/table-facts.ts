@@ -163,8 +163,8 @@ export interface ScopeTable extends TableFacts {
   readonly may_select: boolean;
 }
 
-/** Ordinary and partitioned tables whose changes are logged, no partition and nothing of the system. */
-const IN_SCOPE = `c.relkind OPERATOR(pg_catalog.=) ANY (CAST('{r,p}' AS "char"[])) AND NOT c.relispartition
+/** Of a `pg_class c` and its `pg_namespace n`: ordinary and partitioned tables whose changes are logged, no partition and nothing of the system. */
+export const IN_SCOPE = `c.relkind OPERATOR(pg_catalog.=) ANY (CAST('{r,p}' AS "char"[])) AND NOT c.relispartition
   AND c.relpersistence OPERATOR(pg_catalog.=) 'p' AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'
   AND n.nspname OPERATOR(pg_catalog.!~) '^pg_'`;
 

@@ -60,7 +60,8 @@ test('what fails is counted in events, each time: of a batch all, of a listed pa
   on.sink.answer = ({ body }) => {
     requests++;
     if (requests <= 2) return DOWN;
-    if (requests === 3) return { class: 'ok', status: 200, failed: [String((JSON.parse(body.toString()) as { id: string }[])[0]!.id)] };
+    if (requests === 3)
+      return { class: 'ok', status: 200, failed: [String((JSON.parse(body.toString()) as { id: string }[])[0]!.id)] };
     return REJECTED;
   };
   on.configure(streamDefinition({ options: { batchMaxEvents: 10, maxInFlight: 1 } }));

@@ -107,3 +107,97 @@ test('CHECK CDC and SHOW CDC SLOTS, of streams as they are; doctor, while walhoo
   const broken = doctor();
   assert.deepEqual([broken.status, missing(broken.stdout)], [1, ['delivery.db is whole']]);
 });
+
+test('a table whose owner walhook’s role is no member of: check advises, CREATE says the GRANT, a stream makes it a failure', async () => {
+  const server = await startPostgres();
+  const direct = await connect(server.url());
+  for (const sql of [
+    `CREATE ROLE capturer LOGIN REPLICATION PASSWORD 'walhook'`,
+    `CREATE ROLE "The Shop" LOGIN PASSWORD 'walhook'`,
+    'GRANT CREATE ON DATABASE postgres TO capturer',
+    'CREATE SCHEMA shop AUTHORIZATION "The Shop"',
+    'CREATE TABLE shop.parcels (id int PRIMARY KEY)',
+    'CREATE TABLE shop.labels (id int PRIMARY KEY)',
+    'ALTER TABLE shop.parcels OWNER TO "The Shop"',
+    'ALTER TABLE shop.labels OWNER TO "The Shop"',
+  ]) {
+    await direct.query(sql);
+  }
+  const url = server.url().replace('postgres:walhook', 'capturer:walhook');
+  const advice = 'GRANT "The Shop" TO capturer; -- before there is a stream on one of them';
+  const checked = run(['check', '--upstream', url]);
+  assert.equal(checked.status, 0, checked.stdout);
+  assert.ok(
+    checked.stdout.includes(
+      `advice   streams on tables of The Shop: capturer is no member of The Shop, which owns 2 tables\n         ${advice}\n`,
+    ),
+    checked.stdout,
+  );
+
+  const dataDir = join(temporaryFolder(), 'data');
+  const walhook = await new WalhookProcess({ upstreamUrl: url, dataDir }).start();
+  const client = new pg.Client({
+    connectionString: walhook.sqlUrl().replace(/\/\/[^@]+@/, `//${encodeURIComponent('The Shop')}:walhook@`),
+  });
+  client.on('error', () => undefined);
+  await client.connect();
+  after(() => client.end().catch(() => undefined));
+  const check = async (): Promise<readonly Row[]> => (await client.query<Row>('CHECK CDC')).rows;
+  assert.deepEqual(
+    (await check()).flatMap(({ ok, fix }) => (fix === null ? [] : [[ok, fix]])),
+    [[true, advice]],
+  );
+
+  const create = `CREATE CDC STREAM parcels_stream ON shop.parcels TO WEBHOOK 'http://127.0.0.1:9/'`;
+  const refused = await client.query(create).then(
+    () => assert.fail('it is not refused'),
+    (error: pg.DatabaseError) => error,
+  );
+  assert.deepEqual(
+    [refused.code, refused.message, refused.hint],
+    [
+      '42501',
+      'walhook\'s role capturer is no member of "The Shop", which owns table shop.parcels',
+      'GRANT "The Shop" TO capturer;',
+    ],
+  );
+  await direct.query(refused.hint ?? '');
+  await client.query(create);
+  await waitFor('all to be well', async () => (await check()).every(({ ok, fix }) => ok && fix === null));
+
+  await direct.query('REVOKE "The Shop" FROM capturer');
+  const lost = (await check()).filter(({ fix }) => fix !== null);
+  assert.deepEqual(lost.map(({ requirement, ok, fix }) => [requirement, ok, fix]).slice(0, 1), [
+    ['shop.parcels: the role owns it', false, 'GRANT "The Shop" TO capturer;'],
+  ]);
+  assert.ok(
+    lost.every(({ ok }) => !ok),
+    'what a stream needs is no advice',
+  );
+  await walhook.stop();
+});
+
+test('a role that may not create publications: CREATE says the GRANTs', async () => {
+  const server = await startPostgres();
+  const direct = await connect(server.url());
+  await direct.query(`CREATE ROLE capturer LOGIN REPLICATION PASSWORD 'walhook'`);
+  await direct.query('CREATE TABLE parcels (id int PRIMARY KEY)');
+  const upstreamUrl = server.url().replace('postgres:walhook', 'capturer:walhook');
+  const walhook = await new WalhookProcess({ upstreamUrl, dataDir: join(temporaryFolder(), 'data') }).start();
+  const client = await connect(walhook.sqlUrl().replace(/\/\/[^@]+@/, '//postgres:walhook@'));
+  const create = `CREATE CDC STREAM parcels_stream ON parcels TO WEBHOOK 'http://127.0.0.1:9/'`;
+  const refused = await client.query(create).then(
+    () => assert.fail('it is not refused'),
+    (error: pg.DatabaseError) => error,
+  );
+  assert.deepEqual(
+    [refused.message, refused.hint],
+    [
+      "walhook's role capturer may not create publications in database postgres",
+      'GRANT CREATE ON DATABASE postgres TO capturer; GRANT postgres TO capturer;',
+    ],
+  );
+  await direct.query(refused.hint ?? '');
+  await client.query(create);
+  await walhook.stop();
+});

@@ -64,7 +64,7 @@ const CHECKS: readonly Column[] = [
   {
     title: 'What to do',
     isWide: true,
-    cell: (row) => (row['ok'] === 't' || row['fix'] === null ? NONE : <SqlText sql={row['fix']!} label="what to do" />),
+    cell: (row) => (row['fix'] === null ? NONE : <SqlText sql={row['fix']!} label="what to do" />),
   },
 ];
 
