@@ -11,6 +11,8 @@ import { CHECK_OPTIONS, DOCTOR_OPTIONS } from '../config/options.ts';
 import { ownerAdvice } from '../engine/publishing-rights.ts';
 import { DELIVERY_FILE } from '../log/database-folder.ts';
 import { checkFile, LOG_FILE } from '../log/schema.ts';
+import { quoteIdentifier } from '../postgres/identifier.ts';
+import { SQLSTATE } from '../postgres/sqlstate.ts';
 import type { Requirement } from '../model/requirement.ts';
 import { withAdmin } from '../upstream/connect.ts';
 import { parseUpstreamUrl, type UpstreamConfig } from '../upstream/upstream-config.ts';
@@ -105,8 +107,36 @@ async function requirementsOf(
       ...(await ownerAdvice(admin, tableOids)),
     ]);
   } catch (error) {
-    const found = error instanceof Error ? error.message : String(error);
-    return [{ requirement: 'server can be reached', ok: false, found, fix: '-- see --upstream' }];
+    return [refusal(error, config)];
+  }
+}
+
+/** Why nothing could be asked, and what to do, by SQLSTATE: `invalid_password` is a missing role as well, which the server hides. */
+function refusal(error: unknown, { user, database, password }: UpstreamConfig): Requirement {
+  const found = error instanceof Error ? error.message : String(error);
+  const code = (error as { code?: unknown } | null)?.code;
+  const missing = (requirement: string, fix: string): Requirement => ({
+    requirement,
+    ok: false,
+    found,
+    fix: `-- ${fix}`,
+  });
+  const role = quoteIdentifier(user);
+  const create = `or, where there is no such role: CREATE ROLE ${role} LOGIN REPLICATION PASSWORD '…';`;
+  switch (code) {
+    case SQLSTATE.invalid_password:
+      return missing('role may log in', `mend user or password in --upstream; ${create}`);
+    case SQLSTATE.invalid_authorization_specification:
+      return missing('role may log in', `ALTER ROLE ${role} LOGIN; ${create} or a line for it in pg_hba.conf`);
+    case SQLSTATE.invalid_catalog_name:
+      return missing(
+        'database exists',
+        `name another database in --upstream; or: CREATE DATABASE ${quoteIdentifier(database)};`,
+      );
+    default: {
+      const noPassword = (password ?? '') === '' ? '; no password is there, and the server may ask for one' : '';
+      return missing('server can be reached', `mend host or port in --upstream${noPassword}`);
+    }
   }
 }
 

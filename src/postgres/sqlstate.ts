@@ -27,6 +27,7 @@ export const SQLSTATE = {
   in_failed_sql_transaction: '25P02',
   invalid_sql_statement_name: '26000',
   invalid_authorization_specification: '28000',
+  invalid_password: '28P01',
   dependent_objects_still_exist: '2BP01',
   invalid_cursor_name: '34000',
   invalid_catalog_name: '3D000',

@@ -108,6 +108,51 @@ test('CHECK CDC and SHOW CDC SLOTS, of streams as they are; doctor, while walhoo
   assert.deepEqual([broken.status, missing(broken.stdout)], [1, ['delivery.db is whole']]);
 });
 
+test('where the server does not let walhook’s role in, check says what to do, by what the server says', async () => {
+  const server = await startPostgres();
+  const direct = await connect(server.url());
+  await direct.query(`CREATE ROLE asleep NOLOGIN PASSWORD 'walhook'`);
+  const url = (change: (of: URL) => void): string => {
+    const changed = new URL(server.url());
+    change(changed);
+    return changed.href;
+  };
+  const cases: [upstream: string, requirement: string, fix: string][] = [
+    [
+      url((of) => (of.username = 'nobody')),
+      'role may log in',
+      `mend user or password in --upstream; or, where there is no such role: CREATE ROLE nobody LOGIN REPLICATION PASSWORD '…';`,
+    ],
+    [
+      url((of) => (of.password = 'wrong')),
+      'role may log in',
+      `mend user or password in --upstream; or, where there is no such role: CREATE ROLE postgres LOGIN REPLICATION PASSWORD '…';`,
+    ],
+    [
+      url((of) => (of.username = 'asleep')),
+      'role may log in',
+      `ALTER ROLE asleep LOGIN; or, where there is no such role: CREATE ROLE asleep LOGIN REPLICATION PASSWORD '…'; or a line for it in pg_hba.conf`,
+    ],
+    [
+      url((of) => (of.password = '')),
+      'server can be reached',
+      'mend host or port in --upstream; no password is there, and the server may ask for one',
+    ],
+    [
+      url((of) => (of.pathname = '/nowhere')),
+      'database exists',
+      'name another database in --upstream; or: CREATE DATABASE nowhere;',
+    ],
+    [url((of) => (of.port = '1')), 'server can be reached', 'mend host or port in --upstream'],
+  ];
+  for (const [upstream, requirement, fix] of cases) {
+    const { status, stdout } = run(['check', '--upstream', upstream]);
+    assert.equal(status, 1);
+    assert.match(stdout, new RegExp(`^MISSING  ${requirement}: .*\n`));
+    assert.deepEqual(stdout.split('\n').slice(1), [`         -- ${fix}`, '1 of 1 is missing.', ''], stdout);
+  }
+});
+
 test('a table whose owner walhook’s role is no member of: check advises, CREATE says the GRANT, a stream makes it a failure', async () => {
   const server = await startPostgres();
   const direct = await connect(server.url());
