@@ -3,7 +3,6 @@ export const COMMON_TABLES = `
 CREATE TABLE users (id int PRIMARY KEY, name text, email text);
 CREATE TABLE orders (id bigint PRIMARY KEY, status text DEFAULT 'open', note text, total numeric(10, 2));
 CREATE TABLE invoices (id int PRIMARY KEY, customer int, status text, total numeric);
-ALTER TABLE invoices REPLICA IDENTITY FULL;
 `;
 
 /** And besides on single pages, by path. */
