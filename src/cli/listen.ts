@@ -4,6 +4,7 @@ import { parseTcpAddress, type TcpAddress } from '../config/options.ts';
 import { type NativeEvent, readEvents } from '../receiver/native-event.ts';
 import { verify } from '../receiver/verify.ts';
 import { WebhookError } from '../receiver/webhook-error.ts';
+import { bound } from './address-in-use.ts';
 import { decide, listenProblems, type ListenConfig } from './listen-answer.ts';
 import { LISTEN_OPTIONS } from './listen-options.ts';
 import {
@@ -34,7 +35,7 @@ export async function listenCommand(args: readonly string[]): Promise<number> {
   const signal = AbortSignal.any([stopped, full.signal]);
   const listener = new Listener(values, signal, () => full.abort());
   const receiver = new LocalReceiver((webhook) => listener.take(webhook));
-  const port = await receiver.listen(address.host, address.port);
+  const port = await bound(receiver.listen(address.host, address.port), 'walhook listen HOST:PORT');
   const shown = address.host.includes(':') ? `[${address.host}]` : address.host;
   const url = `http://${shown}:${port}`;
   say(values.output === 'json' ? JSON.stringify({ listening: url }) : `Listening on ${url}; Ctrl-C ends it.`);

@@ -3,6 +3,7 @@ import { DataDirectory } from '../catalog/data-directory.ts';
 import { CLIENT_OPTIONS } from '../config/client-options.ts';
 import { ConfigError, defaultValues, loadOptions } from '../config/load.ts';
 import type { ServeConfig, Values } from '../config/options.ts';
+import { bound } from './address-in-use.ts';
 import { LocalReceiver, formatWebhook, type ReceivedWebhook } from './local-receiver.ts';
 import { LOCAL_PASSWORD, LOCAL_USER, LocalPostgres } from './local-postgres.ts';
 import { stopSignal } from './signals.ts';
@@ -30,7 +31,7 @@ export async function startCommand(args: readonly string[]): Promise<number> {
   stack.defer(() => directory.close());
   const inbox: { take: (webhook: ReceivedWebhook) => void } = { take: printWebhook };
   const receiver = new LocalReceiver((webhook) => inbox.take(webhook));
-  const receiverPort = await receiver.listen(values.receiver.host, values.receiver.port);
+  const receiverPort = await bound(receiver.listen(values.receiver.host, values.receiver.port), '--receiver');
   stack.defer(() => receiver.close());
   const endpointUrl = `http://${values.receiver.host}:${receiverPort}`;
 

@@ -22,6 +22,7 @@ import { Metrics } from '../metrics/registry.ts';
 import { SessionUpstream } from '../upstream/session-upstream.ts';
 import { parseUpstreamUrl, type UpstreamConfig } from '../upstream/upstream-config.ts';
 import { Upstream } from '../upstream/upstream.ts';
+import { bound } from './address-in-use.ts';
 import { clientLimits, openClientTls } from './client-options.ts';
 import { collectMetrics } from './collect-metrics.ts';
 import { ConsoleGateway } from './console/console-gateway.ts';
@@ -123,7 +124,7 @@ export class Walhook {
   async run(signal: AbortSignal): Promise<void> {
     const failed = new AbortController();
     const either = AbortSignal.any([signal, failed.signal]);
-    const parts = [this.#frontend.run(either), this.#serveAdmin(either), this.#engine.run(either)];
+    const parts = [bound(this.#frontend.run(either), '--listen'), this.#serveAdmin(either), this.#engine.run(either)];
     this.#announce().then(this.#ports.resolve, this.#ports.reject);
     const results = await Promise.allSettled(
       parts.map((part) =>
@@ -194,7 +195,7 @@ export class Walhook {
 
   async #serveAdmin(signal: AbortSignal): Promise<void> {
     try {
-      this.#httpPort.resolve(await this.#admin.listen());
+      this.#httpPort.resolve(await bound(this.#admin.listen(), '--http'));
     } catch (error) {
       this.#httpPort.reject(error);
       throw error;
@@ -204,7 +205,7 @@ export class Walhook {
 
   async #announce(): Promise<Ports> {
     // The console's own comes last, and is for nobody else.
-    const addresses = (await this.#frontend.addresses).slice(0, this.#config.listen.length);
+    const addresses = (await bound(this.#frontend.addresses, '--listen')).slice(0, this.#config.listen.length);
     const tcp = addresses.find((address) => 'port' in address);
     const ports = { sqlPort: tcp?.port ?? 0, httpPort: await this.#httpPort.promise };
     const sql = addresses.map(describeAddress).join(',');

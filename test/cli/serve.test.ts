@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { RENEWED } from '../support/certificates.ts';
@@ -55,6 +57,27 @@ test('serve --print-config prints the options and starts nothing', () => {
   assert.match(stdout, /^WALHOOK_LISTEN=127\.0\.0\.1:7432 # default$/m);
   assert.doesNotMatch(stdout, /hunter2/);
   assert.equal(existsSync(dataDir), false);
+});
+
+test('an address that is in use is said with the option that chooses another', async () => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const taken = `127.0.0.1:${(other.address() as AddressInfo).port}`;
+  const dataDir = (): string[] => ['--data-dir', join(temporaryFolder(), 'data')];
+  const upstream = ['--upstream', 'postgres://u@127.0.0.1:1/d'];
+  const cases: [args: string[], choice: string][] = [
+    [['serve', ...upstream, ...dataDir(), '--listen', taken, '--http', '127.0.0.1:0'], '--listen'],
+    [['serve', ...upstream, ...dataDir(), '--listen', '127.0.0.1:0', '--http', taken], '--http'],
+    [['start', ...dataDir(), ...ports, '--receiver', taken], '--receiver'],
+    [['listen', taken], 'walhook listen HOST:PORT'],
+  ];
+  for (const [args, choice] of cases) {
+    const { status, stderr } = walhook(...args);
+    assert.equal(status, 1, stderr);
+    const said = `walhook: ${taken} is in use, by another walhook or its demo perhaps: end that, or choose another with ${choice}`;
+    assert.equal(stderr.trim().split('\n').at(-1), said);
+  }
+  other.close();
 });
 
 test('all that is wrong with TLS is said at once, with the rest', () => {
