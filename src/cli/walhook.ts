@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../base/clock.ts';
-import { createLogger, type RootLogger } from '../base/logger.ts';
+import { createLogger, silentLogger, type RootLogger } from '../base/logger.ts';
 import { systemRandom } from '../base/random.ts';
 import { NO_TRACING, type Tracer } from '../base/tracing.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -30,6 +30,7 @@ import { openCatalog } from './open-catalog.ts';
 import { OwnSocket } from './own-socket.ts';
 import { inForce, reloaded, type NextConfig } from './reload.ts';
 import { version } from './version.ts';
+import { warnOfWalLevel } from './wal-level.ts';
 
 /** The built console: the same place from `src/cli` and from `dist/cli`. */
 const CONSOLE_FOLDER = fileURLToPath(new URL('../../dist/console', import.meta.url));
@@ -54,6 +55,7 @@ export class Walhook {
   readonly #admin: AdminServer;
   readonly #console: Console | null;
   readonly #consoleSocket: OwnSocket | null;
+  readonly #upstreamConfig: UpstreamConfig;
   readonly #httpPort = Promise.withResolvers<number>();
   readonly #ports = Promise.withResolvers<Ports>();
 
@@ -68,6 +70,7 @@ export class Walhook {
     if (tracing.problem !== null) this.logger.warn({ problem: tracing.problem }, 'there are no traces');
     const parts = { clock: systemClock, random: systemRandom };
     const upstreamConfig = parseUpstreamUrl(config.upstream);
+    this.#upstreamConfig = upstreamConfig;
     const upstreamLogger = this.logger.child({ part: 'upstream' });
     const upstream = new Upstream(upstreamConfig, { ...parts, logger: upstreamLogger });
     this.#catalog = openCatalog(config, directory, this.logger);
@@ -126,6 +129,8 @@ export class Walhook {
     const either = AbortSignal.any([signal, failed.signal]);
     const parts = [bound(this.#frontend.run(either), '--listen'), this.#serveAdmin(either), this.#engine.run(either)];
     this.#announce().then(this.#ports.resolve, this.#ports.reject);
+    // Of a stream that there is, capture says it.
+    if (this.#catalog.databases().length === 0) void this.#askWalLevel(either);
     const results = await Promise.allSettled(
       parts.map((part) =>
         part.catch((error: unknown) => {
@@ -191,6 +196,12 @@ export class Walhook {
       random: systemRandom,
       logger: this.logger.child({ part: 'console' }),
     });
+  }
+
+  async #askWalLevel(signal: AbortSignal): Promise<void> {
+    // Not that of sessions: what is found out of hosts here says nothing to clients, nor in the log.
+    const parts = { clock: systemClock, random: systemRandom, logger: silentLogger };
+    await warnOfWalLevel(new Upstream(this.#upstreamConfig, parts), this.logger, signal);
   }
 
   async #serveAdmin(signal: AbortSignal): Promise<void> {

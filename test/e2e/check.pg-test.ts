@@ -13,6 +13,8 @@ import { WalhookProcess } from '../support/walhook-process.ts';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 
+const PINO_WARN = 40;
+
 interface Row {
   readonly requirement: string;
   readonly ok: boolean;
@@ -106,6 +108,36 @@ test('CHECK CDC and SHOW CDC SLOTS, of streams as they are; doctor, while walhoo
   writeFileSync(join(dataDir, String(slot.slot_name), 'delivery.db'), Buffer.alloc(8_192, 1));
   const broken = doctor();
   assert.deepEqual([broken.status, missing(broken.stdout)], [1, ['delivery.db is whole']]);
+});
+
+test('serve says once at its start that wal_level lets no stream be created, and what to do', async () => {
+  const lines = async (wal_level: string): Promise<Record<string, unknown>[]> => {
+    const server = await startPostgres({ settings: { wal_level } });
+    const dataDir = join(temporaryFolder(), 'data');
+    const walhook = await new WalhookProcess({
+      upstreamUrl: server.url(),
+      dataDir,
+      environment: { WALHOOK_LOG_LEVEL: 'debug' },
+    }).start();
+    await waitFor('it to have asked', () =>
+      walhook.logLines.some((line) => line.includes('was asked for its wal_level')),
+    );
+    await walhook.stop();
+    return walhook.logLines
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .filter(({ msg }) => String(msg).includes('stream can be created'));
+  };
+  const [line, ...more] = await lines('replica');
+  assert.equal(more.length, 0);
+  assert.deepEqual(
+    [line?.['level'], line?.['problem'], line?.['remedy']],
+    [
+      PINO_WARN,
+      'the server has wal_level = replica, not logical',
+      "Set wal_level = 'logical' (ALTER SYSTEM SET wal_level = 'logical') and restart the server.",
+    ],
+  );
+  assert.deepEqual(await lines('logical'), []);
 });
 
 test('where the server does not let walhook’s role in, check says what to do, by what the server says', async () => {
