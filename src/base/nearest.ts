@@ -16,6 +16,31 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
   return best;
 }
 
+/** Shorter words, `on` or `id`, say nothing. */
+const MIN_WORD = 3;
+
+/**
+ * At most so many candidates that have words in common with `name`, the likest first: a word counts the more the fewer candidates
+ * have it. Words stand between `_` and the like.
+ */
+export function sharingWords(name: string, candidates: readonly string[], most: number): readonly string[] {
+  if (name.length > MAX_WORD) return [];
+  const having = new Map(wordsOf(name).map((word) => [word, candidates.filter((one) => wordsOf(one).includes(word))]));
+  const likeness = (candidate: string): number =>
+    [...having.values()].reduce((sum, those) => sum + (those.includes(candidate) ? 1 / those.length : 0), 0);
+  return candidates
+    .map((candidate) => [candidate, likeness(candidate)] as const)
+    .filter(([, likely]) => likely > 0)
+    .toSorted(([, a], [, b]) => b - a)
+    .slice(0, most)
+    .map(([candidate]) => candidate);
+}
+
+function wordsOf(text: string): readonly string[] {
+  const words = text.toLowerCase().split(/[^a-z]+/);
+  return words.filter((word) => word.length >= MIN_WORD);
+}
+
 /** Insertions, deletions, replacements and swaps of neighbours (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];

@@ -10,7 +10,7 @@ import {
   writableRole,
   type Standing,
 } from './privileges.ts';
-import type { Column, ColumnType, Result, Value } from './result.ts';
+import { type Column, type ColumnType, type Result, shownMs, type Value } from './result.ts';
 import { tagOf } from './tags.ts';
 import { BLOCKED_HINT } from './validate-destination.ts';
 
@@ -63,17 +63,17 @@ const DELIVERIES: Table<DeliveryRecord> = [
   ['event_ids', 'text', ({ subject }) => idsOf(subject)],
   ['attempt', 'int4', ({ subject }) => subject.attempt],
   ['started_at', 'timestamptz', ({ subject }) => subject.startedAtMs],
-  ['duration_ms', 'float8', ({ subject }) => subject.durationMs],
+  ['duration_ms', 'float8', ({ subject }) => shownMs(subject.durationMs)],
   ['http_status', 'int4', ({ subject }) => subject.httpStatus],
   ['outcome', 'text', ({ subject }) => subject.outcome],
   ['error', 'text', ({ subject }) => subject.error],
   ['response_excerpt', 'text', ({ subject }) => textOf(subject.responseExcerpt), 'event'],
   ['next_retry_at', 'timestamptz', ({ subject }) => subject.nextRetryAtMs],
   ['error_code', 'text', ({ subject }) => subject.errorCode],
-  ['dns_ms', 'float8', ({ subject }) => subject.dnsMs],
-  ['connect_ms', 'float8', ({ subject }) => subject.connectMs],
-  ['tls_ms', 'float8', ({ subject }) => subject.tlsMs],
-  ['first_byte_ms', 'float8', ({ subject }) => subject.firstByteMs],
+  ['dns_ms', 'float8', ({ subject }) => shownMs(subject.dnsMs)],
+  ['connect_ms', 'float8', ({ subject }) => shownMs(subject.connectMs)],
+  ['tls_ms', 'float8', ({ subject }) => shownMs(subject.tlsMs)],
+  ['first_byte_ms', 'float8', ({ subject }) => shownMs(subject.firstByteMs)],
 ];
 
 const DEAD_LETTERS: Table<DeadLetterRecord> = [
@@ -108,7 +108,7 @@ const PEEKED: Table<PeekedRequest> = [
 const TESTED: Table<TestResult> = [
   ['ok', 'bool', ({ subject }) => subject.ok],
   ['http_status', 'int4', ({ subject }) => subject.httpStatus],
-  ['total_ms', 'float8', ({ subject }) => subject.totalMs],
+  ['total_ms', 'float8', ({ subject }) => shownMs(subject.totalMs)],
   ['signature_sent', 'bool', ({ subject }) => subject.signatureSent],
   ['response_excerpt', 'text', ({ subject }) => textOf(subject.responseExcerpt)],
   ['error', 'text', ({ subject }) => subject.error],

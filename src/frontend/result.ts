@@ -79,6 +79,11 @@ function fixed(length: number, write: (bytes: Buffer) => void): Buffer {
   return bytes;
 }
 
+/** A duration as it is shown: what is beyond the microsecond is noise of the clock's. */
+export function shownMs(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms * 1_000) / 1_000;
+}
+
 /**
  * As Postgres prints float8 with its default `extra_float_digits`: the shortest digits that give the value back, with
  * an exponent of at least two digits below 1e-4 and from 1e15 on.

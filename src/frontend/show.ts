@@ -4,7 +4,7 @@ import { printShownDefinition } from '../sql/print-definition.ts';
 import type { StreamReport } from '../model/status.ts';
 import { likePattern } from './like-pattern.ts';
 import type { Column, ColumnType, Result, Value } from './result.ts';
-import { encodeValue } from './result.ts';
+import { encodeValue, shownMs } from './result.ts';
 
 /** One property of a stream: as a column of SHOW CDC STREAMS, or as a row of SHOW CDC STREAM STATUS. */
 type Property = readonly [name: string, type: ColumnType, value: (report: StreamReport) => Value];
@@ -47,8 +47,8 @@ const MORE_ROWS: readonly Property[] = [
   ['events_filtered', 'int8', ({ delivery }) => delivery.eventsFiltered],
   ['events_retried', 'int8', ({ delivery }) => delivery.eventsRetried],
   ['in_flight', 'int4', ({ delivery }) => delivery.inFlight],
-  ['delivery_p50_ms', 'float8', ({ delivery }) => delivery.deliveryP50Ms],
-  ['delivery_p99_ms', 'float8', ({ delivery }) => delivery.deliveryP99Ms],
+  ['delivery_p50_ms', 'float8', ({ delivery }) => shownMs(delivery.deliveryP50Ms)],
+  ['delivery_p99_ms', 'float8', ({ delivery }) => shownMs(delivery.deliveryP99Ms)],
   ['confirmed_lsn', 'text', ({ capture }) => capture.confirmedLsn],
   ['received_lsn', 'text', ({ capture }) => capture.receivedLsn],
   ['upstream_lsn', 'text', ({ capture }) => capture.upstreamLsn],

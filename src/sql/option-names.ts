@@ -1,8 +1,11 @@
 import type * as ast from './ast.ts';
 import { findOption, headerOf, isEndpointOption, OPTION_NAMES } from './options.ts';
 import type { StreamOption } from './option-table.ts';
-import { nearest } from '../base/nearest.ts';
+import { nearest, sharingWords } from '../base/nearest.ts';
 import { shorten, syntaxFault } from './syntax-error.ts';
+
+/** Options that a hint names. */
+const MOST_LIKE = 4;
 
 /** Where options stand. */
 export type OptionPlace = 'stream' | 'endpoint';
@@ -33,6 +36,17 @@ export function checkOptions(
   }
 }
 
+/** A few options that have a word in common with it, and where all of them are: they are too many for a hint. */
+function likeIt(word: string, names: readonly string[]): string {
+  const own = names.filter((name) => findOption(name)!.name === name);
+  const found = sharingWords(word, own, MOST_LIKE);
+  const few =
+    found.length === 1
+      ? `Like it is ${found[0]}. `
+      : `Like it are ${found.slice(0, -1).join(', ')} and ${found.at(-1)}. `;
+  return `${found.length === 0 ? '' : few}SHOW CDC STREAM OPTIONS has those of a stream, docs/sql.md has all.`;
+}
+
 function checkPlace(
   place: OptionPlace,
   destination: ast.DestinationNode['kind'] | null,
@@ -43,7 +57,7 @@ function checkPlace(
   if (option === null) {
     const names = OPTION_NAMES.filter((candidate) => isHere(findOption(candidate)!));
     const near = nearest(name.text, names);
-    const hint = near === null ? `The options are ${names.join(', ')}.` : `did you mean "${near}"?`;
+    const hint = near === null ? likeIt(name.text, names) : `did you mean "${near}"?`;
     throw syntaxFault(`unrecognized option "${shorten(name.text)}"`, name.position, hint);
   }
   if (!isHere(option)) {

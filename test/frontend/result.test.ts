@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeValue, float8Text, timestamptzText, type ColumnType, type Value } from '../../src/frontend/result.ts';
+import {
+  encodeValue,
+  float8Text,
+  shownMs,
+  timestamptzText,
+  type ColumnType,
+  type Value,
+} from '../../src/frontend/result.ts';
 
 // What PostgreSQL prints for the same values.
 const FLOATS: ReadonlyArray<[value: number, text: string]> = [
@@ -22,6 +29,15 @@ const FLOATS: ReadonlyArray<[value: number, text: string]> = [
 ];
 for (const [value, text] of FLOATS) {
   test(`float8 ${text}`, () => assert.equal(float8Text(value), text));
+}
+
+for (const [ms, shown] of [
+  [23.811503000000812, 23.812],
+  [5, 5],
+  [0.0004, 0],
+  [null, null],
+] as const) {
+  test(`a duration of ${ms} ms is shown as ${shown}`, () => assert.equal(shownMs(ms), shown));
 }
 
 const TIMES: ReadonlyArray<[iso: string, text: string]> = [
