@@ -435,13 +435,14 @@ export class StreamDelivery implements ReaderTarget {
     });
   }
 
-  /** What waits is tried at once, with all of its retries before it. */
+  /** What waits is tried at once, with all of its retries before it; by one request, where the circuit is open. */
   restart(): void {
     this.#noteRunning();
     this.#haltedReason = null;
     this.#noteRunning();
     this.#reader.goOn();
     this.#scheduler.resume(this.#context.clock.now());
+    this.#scheduler.breaker.probeNow(this.#context.clock.now());
     this.#changed();
   }
 

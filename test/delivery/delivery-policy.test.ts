@@ -154,6 +154,22 @@ for (const [what, act] of [
   });
 }
 
+test('RESTART tries an endpoint whose circuit is open at once, with one request', async () => {
+  const chunks = writer();
+  insertRows(chunks, 1, 100);
+  chunks.cut();
+  const on = stage(chunks.chunks);
+  on.sink.answer = () => DOWN;
+  on.configure(streamDefinition({ options: { batchMaxEvents: 1 } }));
+  await on.clock.advance(600_000);
+  assert.equal(on.delivery.status()[0]!.circuitState, 'open');
+  const sent = on.sink.sent.length;
+  on.delivery.control({ kind: 'restart', streamId: streamDefinition().id });
+  await on.clock.advance(1);
+  assert.equal(on.sink.sent.length, sent + 1);
+  await on.stop();
+});
+
 const YEAR_MS = 365 * 86_400_000;
 
 for (const [what, fail] of [
