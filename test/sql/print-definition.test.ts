@@ -67,7 +67,12 @@ const declaration: fc.Arbitrary<StreamDeclaration & { readonly name: string }> =
       names.map((schemas) => ({ kind: 'schemas' as const, schemas })),
       fc.constant({ kind: 'all-tables' as const }),
     ),
-    tables: fc.array(table, { minLength: 1, maxLength: 3 }),
+    // A statement that names a table twice is refused.
+    tables: fc.uniqueArray(table, {
+      minLength: 1,
+      maxLength: 3,
+      selector: ({ schema, name: tableName }) => JSON.stringify([schema, tableName]),
+    }),
     destination: fc.oneof(
       fc.webUrl({ withQueryParameters: true }).map((url) => ({ kind: 'webhook' as const, url })),
       name.map((endpoint) => ({ kind: 'endpoint' as const, name: endpoint })),
