@@ -23,10 +23,12 @@ if (major > needed[0] || (major === needed[0] && minor >= needed[1])) {
   const child = spawn(node, ['--import', pathToFileURL(bound).href, program, ...process.argv.slice(2)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   });
+  const signals = ['SIGTERM', 'SIGHUP', 'SIGINT'];
   // A terminal's own keys reach the child by themselves; a second SIGINT would mean that it is to hurry.
-  const signals = process.stdin.isTTY ? ['SIGTERM', 'SIGHUP'] : ['SIGTERM', 'SIGHUP', 'SIGINT'];
-  for (const signal of signals) process.on(signal, () => child.kill(signal));
-  if (process.stdin.isTTY) process.on('SIGINT', () => {});
+  const forward = (signal) => {
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+  };
+  for (const signal of signals) process.on(signal, forward);
   child.on('error', (error) => {
     console.error(`walhook: ${node} cannot be run: ${error.message}`);
     process.exit(1);
@@ -34,7 +36,7 @@ if (major > needed[0] || (major === needed[0] && minor >= needed[1])) {
   child.on('exit', (code, signal) => {
     if (signal === null) process.exit(code);
     // Ends in the way that the program has.
-    for (const one of signals) process.removeAllListeners(one);
+    for (const one of signals) process.off(one, forward);
     process.kill(process.pid, signal);
   });
 }

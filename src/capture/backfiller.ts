@@ -1,12 +1,13 @@
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
-import type { Span, Tracer } from '../base/tracing.ts';
+import type { Tracer } from '../base/tracing.ts';
 import { untilAborted } from '../base/service.ts';
 import type { ChangeLog } from '../log/change-log.ts';
 import type { Backfill, BackfillStatus } from '../model/backfill.ts';
 import { quoteLiteral } from '../postgres/identifier.ts';
 import { SyntheticFrames } from '../postgres/synthetic-frames.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { BackfillSpan } from './backfill-span.ts';
 import { backfillChunk, type ReadPage, type SomeRows } from './backfill-chunk.ts';
 import {
   estimatedRows,
@@ -108,12 +109,12 @@ export class Backfiller {
   #rereads = 0;
   #maxRowsPerSecond: number;
   #wake: () => void = () => undefined;
-  /** Of what is read now. */
-  #reading: { readonly backfill: Backfill; readonly span: Span } | null = null;
+  readonly #span: BackfillSpan;
 
   constructor(options: BackfillerOptions) {
     this.#options = options;
     this.#maxRowsPerSecond = options.maxRowsPerSecond;
+    this.#span = new BackfillSpan(options.tracer ?? null, ({ streamId }) => this.#all.get(streamId));
     // What an earlier process has sent is not taken for ours.
     this.#token = `${options.slotName} ${options.clock.now()}`;
     this.#load();
@@ -169,7 +170,7 @@ export class Backfiller {
     signal.addEventListener('abort', () => this.#close(), { once: true });
     while (!signal.aborted) {
       const progress = this.#next();
-      this.#trace(progress?.backfill ?? null);
+      this.#span.reads(progress?.backfill ?? null);
       if (progress === null) {
         await this.#untilWoken(signal);
         continue;
@@ -187,7 +188,7 @@ export class Backfiller {
       }
     }
     this.#close();
-    this.#trace(null);
+    this.#span.reads(null);
   }
 
   /** The stream has come to a mark: gives what is to stand behind it. */
@@ -204,23 +205,6 @@ export class Backfiller {
     this.watch.begin(facts.relation, facts.keyIndexes);
     head.resolve(isAgain ? 'again' : 'taken');
     return insertion === 'again' ? null : insertion;
-  }
-
-  /** A span each time a backfill is begun or gone on with, until it is done or cancelled or the connection ends. */
-  #trace(backfill: Backfill | null): void {
-    const { tracer = null } = this.#options;
-    if (tracer === null || this.#reading?.backfill.id === backfill?.id) return;
-    if (this.#reading !== null) {
-      const { backfill: last, span } = this.#reading;
-      const progress = this.#all.get(last.streamId);
-      const { state, rowsDone } = progress?.backfill.id === last.id ? progress : { state: 'replaced', rowsDone: 0 };
-      span.end({ 'walhook.state': state, 'walhook.rows': rowsDone }, null);
-    }
-    this.#reading = null;
-    if (backfill === null) return;
-    const { id, streamId, tables } = backfill;
-    const facts = { 'walhook.backfill_id': id, 'walhook.stream_id': streamId, 'walhook.tables': tables.length };
-    this.#reading = { backfill, span: tracer.start('backfill', 'internal', facts) };
   }
 
   #next(): Progress | null {

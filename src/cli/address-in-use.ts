@@ -1,3 +1,5 @@
+import { describeAddress } from '../frontend/sockets.ts';
+
 /** What chooses where something listens. */
 export type AddressChoice = '--listen' | '--http' | '--receiver' | 'walhook listen HOST:PORT';
 
@@ -10,8 +12,8 @@ export async function bound<T>(listening: Promise<T>, choice: AddressChoice): Pr
   } catch (error) {
     const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
     if (code !== 'EADDRINUSE' || address === undefined) throw error;
-    const where =
-      typeof port === 'number' && port >= 0 ? `${address.includes(':') ? `[${address}]` : address}:${port}` : address;
+    // Of a unix socket the address is the path.
+    const where = describeAddress(port !== undefined && port >= 0 ? { host: address, port } : { path: address });
     throw Object.assign(
       new Error(
         `${where} is in use, by another walhook or its demo perhaps: end that, or choose another with ${choice}`,

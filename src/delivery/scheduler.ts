@@ -594,12 +594,16 @@ export class Scheduler<E extends SchedulerEvent> {
     return this.breaker.state === 'closed' ? this.#retriedLast : this.#probesFresh;
   }
 
+  get #unfinished(): readonly Batch<E>[] {
+    return [...this.#waiting.values(), ...this.#underWay, ...this.#incomplete.keys()];
+  }
+
   /**
    * The clock was set forward by so much while nothing was tried: what has failed is none the older for it. What waits may
    * go sooner.
    */
   setForward(byMs: number): void {
-    for (const batch of [...this.#waiting.values(), ...this.#underWay, ...this.#incomplete.keys()]) {
+    for (const batch of this.#unfinished) {
       if (batch.firstAttemptMs === null) continue;
       batch.firstAttemptMs += byMs;
       if (batch.state === 'waiting') this.#changed.add(batch);
@@ -614,7 +618,7 @@ export class Scheduler<E extends SchedulerEvent> {
     const backMs = this.#lastMs - nowMs;
     this.#lastMs = nowMs;
     if (!(backMs > 0)) return;
-    for (const batch of [...this.#waiting.values(), ...this.#underWay, ...this.#incomplete.keys()]) {
+    for (const batch of this.#unfinished) {
       // All alike, so that the order of those that wait is the same.
       batch.dueAtMs -= backMs;
       if (batch.firstAttemptMs !== null) batch.firstAttemptMs -= backMs;

@@ -37,20 +37,12 @@ export interface PipelineOptions {
   readonly logFormat: 'json' | 'pretty';
 }
 
-/** Capture's objects end with the read that made them. */
-const CAPTURE_YOUNG_MB = 12;
-/**
- * What a request takes lives until its answer: collected before that, it is copied. With more room an endpoint that takes one
- * event at a time is given a fifth more of them in a second, and each collection holds up for longer what has just committed.
- */
-const DELIVERY_YOUNG_MB = 12;
-
 type StatusOf<From> = Extract<From, { kind: 'status' }>;
 
 /** The threads that all databases share. */
 export class DataThreads {
-  readonly capture = new SharedThread('capture', CAPTURE_YOUNG_MB);
-  readonly delivery = new SharedThread('delivery', DELIVERY_YOUNG_MB);
+  readonly capture = new SharedThread('capture');
+  readonly delivery = new SharedThread('delivery');
 
   /** Rejects when either ends by itself. */
   get failed(): Promise<never> {

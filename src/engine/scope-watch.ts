@@ -9,7 +9,7 @@ import {
 } from '../model/stream.ts';
 import { describeFlaw, isFailing, isFlawFor, streamTable, type TableFacts } from '../upstream/table-facts.ts';
 import { qualify, quoteIdentifier } from '../postgres/identifier.ts';
-import type { Source } from './source.ts';
+import type { Source, TableName } from './source.ts';
 
 /** What is wrong with a listed table. */
 export interface TableProblem {
@@ -96,7 +96,7 @@ export class ScopeWatch implements Service {
   ): Promise<ReadonlySet<string>> {
     const gone = listed.flatMap(({ tables }) => tables.filter(({ oid }) => !known.has(oid)));
     const taken = gone.length === 0 ? [] : await this.#options.source.tablesNamed(gone);
-    return new Set(taken.map(({ schema, name }) => qualify(schema, name)));
+    return new Set(taken.map(nameOf));
   }
 
   async #lookAtScopes(growing: readonly StreamDefinition[]): Promise<void> {
@@ -135,12 +135,12 @@ function problemIn(
   const isFatal = !tables.some(({ oid }) => known.has(oid));
   for (const table of tables) {
     const facts = known.get(table.oid);
-    const name = qualify(table.schema, table.name);
+    const name = nameOf(table);
     const alteration = `ALTER CDC STREAM ${stream} DROP TABLE ${name}`;
     if (facts === undefined) {
-      const isMended = tables.some(({ oid, ...other }) => known.has(oid) && qualify(other.schema, other.name) === name);
+      const isListed = tables.some((other) => known.has(other.oid) && nameOf(other) === name);
       const remedy =
-        anew.has(name) && !isMended
+        anew.has(name) && !isListed
           ? ` and made anew: ALTER CDC STREAM ${stream} ADD TABLE ${name}`
           : `: ${isFatal ? `DROP CDC STREAM ${stream}` : alteration}`;
       return { reason: `table ${name} was dropped${remedy}`, isFatal };
@@ -150,6 +150,10 @@ function problemIn(
     return { reason: `${message}. ${detail} ${fix} or ${alteration}`, isFatal };
   }
   return null;
+}
+
+function nameOf({ schema, name }: TableName): string {
+  return qualify(schema, name);
 }
 
 /** Whatever their order. */

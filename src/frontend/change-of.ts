@@ -300,14 +300,14 @@ async function tablesOf(
  */
 async function namedIn(
   { tables }: StreamDefinition,
-  { schema, name }: QualifiedName,
+  wanted: QualifiedName,
   questioner: Questioner,
 ): Promise<StreamTable | undefined> {
-  const oid = await resolveName({ schema, name, position: 0 }, questioner);
+  const oid = await resolveName(wanted, questioner);
   const present = tables.find((one) => one.oid === oid);
-  const wanted = schema ?? present?.schema;
+  const schema = wanted.schema ?? present?.schema;
   const namesakes = tables.filter(
-    (one) => one !== present && one.name === name && (wanted ?? one.schema) === one.schema,
+    (one) => one !== present && one.name === wanted.name && (schema ?? one.schema) === one.schema,
   );
   if (present === undefined || namesakes.length === 0) return present ?? namesakes[0];
   const there = await existing(

@@ -26,6 +26,7 @@ export interface OptionConflict {
   readonly message: string;
   readonly detail: string;
   readonly keys: readonly OptionKey[];
+  readonly hint?: string | null;
 }
 
 /** The options after the changes. 22023 where they cannot stand together. */
@@ -93,6 +94,7 @@ export function conflictOf(options: StreamOptions): OptionConflict | null {
       message: `${prefix}tls_client_cert and ${prefix}tls_client_key need each other`,
       detail: 'A client certificate is of no use without its key.',
       keys: pair,
+      hint: 'Give both.',
     };
   }
   const twice = headerTwice(options);

@@ -7,6 +7,7 @@ const FIRST_BYTES = 64 * 1024;
 const SHORT_BYTES = 48;
 /** What a DataRow's length takes, before its column count. */
 const DATA_ROW_LENGTH_BYTES = 4;
+const COLUMN_COUNT_BYTES = 2;
 
 /** A column's text; null: NULL. */
 export type ColumnText = string | null;
@@ -72,7 +73,7 @@ export class SyntheticFrames {
    * A backfill's millions of rows come through here, hence one pass over a row's bytes, and no number made of an LSN twice.
    */
   insertRows(lsn: Lsn, oid: number, data: Buffer, rows: Iterable<number>): void {
-    const head = insertHead(lsn, oid);
+    const head = this.#insertHead(lsn, oid);
     for (const row of rows) {
       const columns = data.readUInt16BE(row);
       const bytes = data.readUInt32BE(row - DATA_ROW_LENGTH_BYTES) - DATA_ROW_LENGTH_BYTES;
@@ -81,6 +82,15 @@ export class SyntheticFrames {
       this.#bytes = copyRow(this.#buffer, start, head, data, row, columns);
       this.#end(start);
     }
+  }
+
+  /** An insert's frame up to its columns, without its length. */
+  #insertHead(lsn: Lsn, oid: number): Buffer {
+    const start = this.#bytes;
+    this.insert(lsn, oid, []);
+    const head = Buffer.from(this.#buffer.subarray(start, this.#bytes - COLUMN_COUNT_BYTES));
+    this.#bytes = start;
+    return head;
   }
 
   /** Everything that was written; nothing is to be written after it but behind a `clear`. */
@@ -151,26 +161,13 @@ function copyRow(into: Buffer, start: number, head: Buffer, data: Buffer, row: n
   let at = row + 2;
   for (let i = 0; i < columns; i++) {
     const length = (data[at]! << 24) | (data[at + 1]! << 16) | (data[at + 2]! << 8) | data[at + 3]!;
+    into[end++] = length < 0 ? TUPLE.null : TUPLE.text;
     const next = at + 4 + Math.max(0, length);
-    if (length < 0) {
-      into[end++] = TUPLE.null;
-    } else if (length < SHORT_BYTES) {
-      into[end++] = TUPLE.text;
-      for (let from = at; from < next; from++) into[end++] = data[from]!;
-    } else {
-      into[end++] = TUPLE.text;
-      end += data.copy(into, end, at, next);
-    }
+    if (length >= SHORT_BYTES) end += data.copy(into, end, at, next);
+    else if (length >= 0) for (let from = at; from < next; from++) into[end++] = data[from]!;
     at = next;
   }
   return end;
-}
-
-/** An insert's frame up to its columns, without its length. */
-function insertHead(lsn: Lsn, oid: number): Buffer {
-  const frames = new SyntheticFrames();
-  frames.insert(lsn, oid, []);
-  return frames.finish().subarray(0, -2);
 }
 
 /** A Relation message, tag included. */

@@ -159,9 +159,7 @@ class Reading {
     const conflict: OptionConflict | null = conflictOf(options);
     if (conflict === null) return;
     const positions = conflict.keys.flatMap((key) => this.#positions.get(key) ?? []);
-    const isHalf = conflict.keys.includes('tlsClientKey') || conflict.keys.includes('schemaRegistryTlsClientKey');
-    const hint = isHalf ? 'Give both.' : undefined;
-    throw invalid(conflict.message, Math.max(...positions), conflict.detail, hint);
+    throw invalid(conflict.message, Math.max(...positions), conflict.detail, conflict.hint ?? undefined);
   }
 
   /** 22023 for what the destination has no use for, or cannot do without. */
